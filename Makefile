@@ -1,0 +1,22 @@
+# Conveniences for the ordinary commands that the README gives.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: run run-all test lab lint publish clean
+run run-all publish: $(VENV)/installed
+	$(BIN)/python -m xraylib $@
+test: $(VENV)/installed
+	$(BIN)/python -m pytest
+lab: $(VENV)/installed
+	$(BIN)/jupyter lab notebooks
+lint: $(VENV)/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+clean:
+	rm -rf $(VENV) build
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $@

@@ -1,0 +1,343 @@
+"""Where the radiographs come from: the Hub, a folder, or the built-in phantoms; always the same three splits."""
+
+import hashlib
+import io
+import os
+import re
+import threading
+import zipfile
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pyarrow as pa
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, concatenate_datasets
+from datasets import Image as ImageFeature
+from huggingface_hub import HfApi, constants, hf_hub_download
+from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
+from PIL import Image
+from tqdm.auto import tqdm
+
+from xraylib import phantom, store
+
+CLASSES = ["NORMAL", "PNEUMONIA"]
+FEATURES = Features({"image": ImageFeature(), "label": ClassLabel(names=CLASSES), "file_name": Value("string")})
+
+#: The described dataset: 5,856 radiographs of children aged one to five from Guangzhou Women and Children's Medical
+#: Center (Kermany, Zhang, Goldbaum: Mendeley Data, doi:10.17632/rscbjbr9sj, CC BY 4.0), less 32 exact duplicates,
+#: stretched to 640×640 and split at random over images.
+HUB = "keremberke/chest-xray-classification"
+ARCHIVES = {"train": "data/train.zip", "validation": "data/valid.zip", "test": "data/test.zip"}
+DESCRIBED_SIZES = {"train": 4077, "validation": 1165, "test": 582}
+CREDIT = "Kermany, Zhang, Goldbaum: Mendeley Data, doi:10.17632/rscbjbr9sj, CC BY 4.0"
+
+#: Names that a folder or a zip of each split may have.
+SPLIT_NAMES = {"train": ["train"], "validation": ["validation", "val", "valid"], "test": ["test"]}
+PHANTOM_SIZES = {"train": 420, "validation": 120, "test": 60}
+HUB_SECONDS = 5  # how long the Hub may take to answer before "auto" gives it up
+
+PATIENT = re.compile(r"(person|NORMAL2-IM-|IM-|phantom)(\d+)(?:_(bacteria|virus))?")
+
+
+def load_splits(source=None):
+    """The radiographs as a `datasets.DatasetDict` with the splits ``train``, ``validation`` and ``test``.
+
+    Parameters
+    ----------
+    source : str or Path, optional
+        - ``"hub"``: the described dataset, downloaded once and from then on used without a network. Each archive is
+          checked against the SHA-256 that the repo states; an interrupted download goes on where it stopped.
+        - ``"phantom"``: built-in synthetic radiographs (`xraylib.phantom`), made once and kept.
+        - a path: a folder with ``train``, ``validation`` (or ``val``, ``valid``) and ``test``, each a folder or a
+          zip with ``NORMAL/`` and ``PNEUMONIA/``.
+        - ``"auto"``: the Hub if it is kept already or answers within a few seconds, otherwise the phantoms.
+
+        None takes the environment variable XRAYLIB_SOURCE, else ``"auto"``.
+
+    Returns
+    -------
+    DatasetDict with the columns ``image`` (`datasets.Image`), ``label`` (`ClassLabel`, NORMAL = 0, PNEUMONIA = 1) and
+    ``file_name`` (str, the original name, from which `patient_of` reads the patient), sorted by class and name.
+
+    Raises
+    ------
+    FileNotFoundError if a source, split or class folder is missing; ValueError if a class is empty or unknown or a
+    zip is damaged; ConnectionError if the Hub fails. Each names the thing and the mend.
+    """
+    source = decide_source(source)
+    if source == "phantom":
+        splits, title = _load_phantoms(), "phantoms (synthetic radiographs, drawn by xraylib)"
+    elif source == "hub":
+        splits, title = _load_hub(), f"{HUB} from {_endpoint_name()}"
+        sizes = {name: len(split) for name, split in splits.items()}
+        if sizes != DESCRIBED_SIZES:
+            print(f"Note: this copy has {_sizes(sizes)} images; described are {_sizes(DESCRIBED_SIZES)}.")
+    else:
+        splits, title = _load_folder(Path(source).expanduser()), f"the folder {Path(source).name}"
+    for split in splits.values():
+        split.info.description = title
+    return splits
+
+
+def decide_source(source=None):
+    """What `load_splits` would load: ``"hub"``, ``"phantom"`` or a path as str; ``"auto"`` is decided here."""
+    source = str(source or os.environ.get("XRAYLIB_SOURCE") or "auto")
+    if source != "auto":
+        return source
+    if store.is_whole(_hub_folder()):
+        return "hub"
+    try:
+        _hub_checksums()
+        return "hub"
+    except ConnectionError as error:
+        line = "!" * 100
+        print(
+            f"{line}\nTHESE ARE PHANTOMS, NOT PATIENTS. {error}\nThe numbers below say nothing about patients.\n{line}"
+        )
+        return "phantom"
+
+
+def describe(splits):
+    """Three lines on where the images come from, how many there are, and what their numbers are worth."""
+    sizes = {name: len(split) for name, split in splits.items()}
+    title = splits["train"].info.description
+    lines = [f"Source: {title}", f"Images: {_sizes(sizes)} (train / validation / test)"]
+    if is_phantom(splits):
+        lines.append("These are phantoms: the numbers below say nothing about patients.")
+    else:
+        lines.append("For teaching, not for diagnosis.")
+    return "\n".join(lines)
+
+
+def is_phantom(splits):
+    """True if the splits are the built-in phantoms."""
+    return splits["train"].info.description.startswith("phantoms")
+
+
+def patient_of(file_name, with_kind=False):
+    """The patient a file name speaks of, e.g. ``person63`` for ``person63_bacteria_306_jpeg.rf.3a….jpg``.
+
+    Numbers under different prefixes (``person``, ``IM-``, ``NORMAL2-IM-``, ``phantom``) cannot be matched and count
+    as different patients. Whether ``person63_bacteria`` and ``person63_virus`` are one child is not documented: by
+    default they are (the cautious reading, which keeps them in one split), with `with_kind` they are not. A name
+    without such a prefix is its own patient.
+    """
+    match = PATIENT.match(PurePosixPath(file_name).name)
+    if not match:
+        return PurePosixPath(file_name).name
+    kind = f"_{match[3]}" if with_kind and match[3] else ""
+    return f"{match[1]}{int(match[2])}{kind}"
+
+
+def split_by_patient(splits, seed=0):
+    """Pool the splits and divide them again so that no patient stands in two, stratified by class: 70/20/10 %.
+
+    The same images give the same answer however they were split before. Returns a DatasetDict like `load_splits`;
+    raises ValueError if there are fewer than ten patients.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    pool = concatenate_datasets([splits[name] for name in SPLIT_NAMES])
+    order = np.argsort(np.asarray(pool["file_name"]), kind="stable")
+    names, labels = np.asarray(pool["file_name"])[order], np.asarray(pool["label"])[order]
+    patients = np.asarray([patient_of(name) for name in names])
+    if len(set(patients)) < 10:
+        raise ValueError(f"{len(set(patients))} patients are too few to split by patient: ten are needed.")
+    folds = StratifiedGroupKFold(10, shuffle=True, random_state=seed).split(labels, labels, patients)
+    parts = [order[test] for _, test in folds]
+    rows = {"train": np.concatenate(parts[3:]), "validation": np.concatenate(parts[1:3]), "test": parts[0]}
+    return DatasetDict({name: pool.select(np.sort(numbers)) for name, numbers in rows.items()})
+
+
+def content_of(splits):
+    """The content of all images, labels and file names as 16 hexadecimal digits; every byte of every image counts."""
+    digest = hashlib.sha256()
+    for name in SPLIT_NAMES:
+        split = splits[name].cast_column("image", ImageFeature(decode=False))
+        for batch in split.iter(256):
+            for image, label, file_name in zip(batch["image"], batch["label"], batch["file_name"], strict=True):
+                content = Path(image["path"]).read_bytes() if image["bytes"] is None else image["bytes"]
+                digest.update(f"{name} {label} {file_name} {len(content)}\n".encode())
+                digest.update(content)
+    return digest.hexdigest()[:16]
+
+
+# ------------------------------------------------------------------------------------------------- folders and zips
+
+
+def _load_folder(root):
+    if not root.is_dir():
+        raise FileNotFoundError(f'{root}: no such folder. A source is "hub", "phantom", "auto" or a folder of images.')
+    places = {name: _find_split(root, name) for name in SPLIT_NAMES}
+    zips = [path for path in places.values() if path.suffix == ".zip"]
+    kept = _keep_zips("folder", places) if zips else None
+    return DatasetDict({n: kept[n] if path in zips else _read_folder(path) for n, path in places.items()})
+
+
+def _find_split(root, name):
+    candidates = [root / f"{alias}{suffix}" for alias in SPLIT_NAMES[name] for suffix in ("", ".zip")]
+    found = [path for path in candidates if path.exists()]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(path.name for path in candidates)
+    if not found:
+        raise FileNotFoundError(f"{root}: the split {name!r} is missing. Add one of: {names}.")
+    raise ValueError(f"{root}: {' and '.join(path.name for path in found)} are both there. Keep one for {name!r}.")
+
+
+def _check_classes(place, counts):
+    """Raise unless the class folders in `counts` (name to number of files) are NORMAL and PNEUMONIA, none empty."""
+    if unknown := sorted(set(counts) - set(CLASSES)):
+        raise ValueError(f"{place}: unknown class folder {unknown[0]}/. Only NORMAL/ and PNEUMONIA/ may stand there.")
+    for name in CLASSES:
+        if name not in counts:
+            raise FileNotFoundError(f"{place}: the class folder {name}/ is missing. Add it, with images in it.")
+        if not counts[name]:
+            raise ValueError(f"{place}: the class folder {name}/ is empty. Put its images there.")
+
+
+def _read_folder(folder):
+    visible = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    files = {path.name: sorted(f for f in path.iterdir() if f.is_file() and f.name[0] != ".") for path in visible}
+    _check_classes(folder, {name: len(paths) for name, paths in files.items()})
+    rows = [(path, label) for label, name in enumerate(CLASSES) for path in files[name]]
+    columns = {
+        "image": [{"path": str(path), "bytes": None} for path, _ in rows],
+        "label": [label for _, label in rows],
+        "file_name": [path.name for path, _ in rows],
+    }
+    return Dataset.from_dict(columns, features=FEATURES)
+
+
+def _read_zip(path):
+    """The rows of one zip, one by one. Members are read by name and never unpacked to the disk."""
+    with zipfile.ZipFile(path) as archive:
+        files = []
+        for info in archive.infolist():
+            *_, kind, file_name = "", *PurePosixPath(info.filename).parts
+            if not info.is_dir() and file_name[0] != "." and "__MACOSX" not in info.filename:
+                files.append((kind, file_name, info))
+        _check_classes(path, Counter(kind for kind, _, _ in files))
+        for kind, file_name, info in sorted(files, key=lambda row: row[:2]):
+            image = {"bytes": archive.read(info), "path": file_name}
+            yield {"image": image, "label": CLASSES.index(kind), "file_name": file_name}
+
+
+def _keep_zips(name, places, key=None):
+    zips = {split: path for split, path in places.items() if path.suffix == ".zip"}
+
+    def make(folder):
+        for split, path in zips.items():
+            try:
+                _write_rows(_read_zip(path), folder / f"{split}.arrow")
+            except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+                raise ValueError(f"{path}: cannot be read as a zip ({error}). Fetch or pack it again.") from error
+
+    key = key or store.content_key(*((split, store.sha256(path)) for split, path in zips.items()))
+    folder = store.keep(name, key, make)
+    return {split: Dataset.from_file(str(folder / f"{split}.arrow")) for split in zips}
+
+
+def _write_rows(rows, path):
+    """Write rows ``{"image", "label", "file_name"}`` as an Arrow file that `Dataset.from_file` maps into memory."""
+    schema = FEATURES.arrow_schema
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+        batch = []
+        for row in rows:
+            batch.append(row)
+            if len(batch) == 100:
+                writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
+                batch = []
+        writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
+
+
+# ---------------------------------------------------------------------------------------------------------- the Hub
+
+
+def _endpoint_name():
+    return "the Hub" if constants.ENDPOINT == "https://huggingface.co" else "a mirror of the Hub (HF_ENDPOINT)"
+
+
+def _hub_folder():
+    return store.place("hub", store.content_key(constants.ENDPOINT, HUB))
+
+
+def _hub_checksums():
+    """The SHA-256 of each archive as the repo states it, or ConnectionError after `HUB_SECONDS`."""
+    answer = []
+
+    def ask():
+        try:
+            answer.append(HfApi().dataset_info(HUB, files_metadata=True, timeout=HUB_SECONDS, token=False))
+        except Exception as error:  # whatever goes wrong on the way is one thing to the reader: no answer
+            answer.append(error)
+
+    thread = threading.Thread(target=ask, daemon=True)  # a server may drip bytes for ever: the thread is left behind
+    thread.start()
+    thread.join(HUB_SECONDS)
+    info = answer[0] if answer else TimeoutError(f"no answer within {HUB_SECONDS} s")
+    mend = 'Try again with a network, or use source="phantom" or a folder of images.'
+    if isinstance(info, Exception):
+        reason = f"{type(info).__name__}: {info}".splitlines()[0]
+        raise ConnectionError(f"The Hub does not give {HUB} ({reason}). {mend}") from None
+    stated = {file.rfilename: file.lfs.sha256 for file in info.siblings if file.lfs}
+    if missing := [path for path in ARCHIVES.values() if path not in stated]:
+        raise ConnectionError(f"The Hub's {HUB} lacks {missing[0]}. {mend}")
+    return {split: stated[path] for split, path in ARCHIVES.items()}
+
+
+def _load_hub():
+    folder = _hub_folder()
+    if not store.is_whole(folder):
+        (enable_progress_bars if store.watched() else disable_progress_bars)()
+        archives = {name: _download(ARCHIVES[name], digest) for name, digest in _hub_checksums().items()}
+        _keep_zips("hub", archives, key=folder.name.removeprefix("hub-"))
+    return DatasetDict({name: Dataset.from_file(str(folder / f"{name}.arrow")) for name in ARCHIVES})
+
+
+def _download(path, digest):
+    mend = "Run it again: what has arrived is kept, and the download goes on from there."
+    try:
+        file = Path(hf_hub_download(HUB, path, repo_type="dataset", token=False))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ConnectionError(f"The download of {path} from the Hub broke off ({reason}). {mend}") from None
+    if store.sha256(file) != digest:
+        file.resolve().unlink()
+        file.unlink(missing_ok=True)
+        mend = "It was thrown away; run it again to fetch it anew."
+        raise ConnectionError(f"{path} arrived with other bytes than the Hub states (SHA-256). {mend}")
+    return file
+
+
+# --------------------------------------------------------------------------------------------------------- phantoms
+
+
+def _load_phantoms():
+    def make(folder):
+        total = sum(PHANTOM_SIZES.values())
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            drawn = pool.map(_encode_phantom, phantom.patients_and_pictures(total))
+            rows = list(tqdm(drawn, "drawing phantoms", total, disable=not store.watched()))
+        order = np.random.default_rng(0).permutation(total)  # at random over images, as the described split
+        start = 0
+        for split, size in PHANTOM_SIZES.items():
+            chosen = sorted((rows[i] for i in order[start : start + size]), key=lambda r: (r["label"], r["file_name"]))
+            _write_rows(chosen, folder / f"{split}.arrow")
+            start += size
+
+    key = store.content_key(Path(phantom.__file__), Path(__file__), sorted(PHANTOM_SIZES.items()))
+    folder = store.keep("phantom", key, make)
+    return DatasetDict({name: Dataset.from_file(str(folder / f"{name}.arrow")) for name in PHANTOM_SIZES})
+
+
+def _encode_phantom(who):
+    drawn, encoded = phantom.draw_phantom(*who), io.BytesIO()
+    Image.fromarray(drawn.image).save(encoded, "JPEG", quality=90)
+    image = {"bytes": encoded.getvalue(), "path": drawn.file_name}
+    return {"image": image, "label": drawn.label, "file_name": drawn.file_name}
+
+
+def _sizes(sizes):
+    return " / ".join(f"{sizes[name]:,}" for name in SPLIT_NAMES)
