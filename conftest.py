@@ -4,6 +4,8 @@ import os
 import shutil
 import tempfile
 
+import pytest
+
 
 def pytest_configure(config):
     if not hasattr(config, "workerinput"):  # the one process that starts the others hands its environment on
@@ -14,3 +16,17 @@ def pytest_configure(config):
 
 def pytest_unconfigure(config):
     shutil.rmtree(getattr(config, "kept_files", ""), ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def phantoms():
+    """The default phantoms as `load_splits` gives them, made once for all tests and notebooks."""
+    from xraylib.data import load_splits
+
+    return load_splits("phantom")
+
+
+@pytest.fixture
+def few_phantoms(phantoms):
+    """The same with twelve images a split."""
+    return type(phantoms)({name: split.select(range(12)) for name, split in phantoms.items()})

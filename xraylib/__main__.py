@@ -51,8 +51,14 @@ def execute(path, progress):
     print(f"{progress} {path.relative_to(ROOT)} …", end=" ", flush=True)
     start = time.monotonic()
     notebook = nbformat.read(path, as_version=4)
-    resources = {"metadata": {"path": str(path.parent)}}
-    NotebookClient(notebook, CELL_SECONDS, kernel_name="python3", resources=resources, record_timing=False).execute()
+    options = {
+        "timeout": CELL_SECONDS,
+        "kernel_name": "python3",
+        "resources": {"metadata": {"path": str(path.parent)}},
+        "record_timing": False,
+        "extra_arguments": ["--log-level=ERROR"],
+    }
+    NotebookClient(notebook, **options).execute()
     notebook.metadata.get("language_info", {}).pop("version", None)  # of this machine, not of the lesson
     notebook.metadata.pop("widgets", None)
     print(f"{time.monotonic() - start:.0f} s", flush=True)

@@ -125,7 +125,7 @@ def _traced(model):
     if model not in _FORWARD:
         body, last = model.layers[:-1], model.layers[-1]
 
-        @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)], jit_compile=False)
+        @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)])
         def forward(x):
             for layer in body:
                 x = layer(x)
