@@ -28,6 +28,7 @@ with _quiet_start():
     import tensorflow as tf
     from keras import layers
 
+    tf.get_logger().setLevel("ERROR")  # several short trainings in one notebook are no mistake
     tf.config.list_logical_devices()  # looks for devices now, and says what it does not find
 
 

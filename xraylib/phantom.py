@@ -15,6 +15,7 @@ every range of variation, the share of each disease and its strength are chosen 
 Coordinates: x to the picture's right (the child's left), y down from the top of the lungs, z to the front.
 Absorption is in neper (an exponent, no unit).  Arrays of the drawing grid are (320, 320) float32.
 """
+
 from __future__ import annotations
 
 import math
@@ -25,19 +26,21 @@ from types import SimpleNamespace
 import numpy as np
 from scipy import ndimage
 
-SIZE = 640                 # pixels of a side of the finished radiograph
-GRID = SIZE // 2           # pixels of a side of the grid on which bodies are drawn
-MU_SOFT = 0.205 * 1.05     # 1/cm: muscle, blood, heart, liver
-MU_WATER = 0.206 * 1.00    # 1/cm: fluid in the air spaces or the pleura
-MU_LUNG = 0.205 * 0.27     # 1/cm: inflated lung, 0.27 g/cm3
-MU_BONE = 0.315 * 1.50     # 1/cm: a child's cortex, 1.5 g/cm3 (adult 1.92); the density is by eye
-MU_LEAD = 8.0              # 1/cm: marker and wires; lead takes far more, but 8 already is white
-VISIBLE = 0.25             # neper: disease that absorbs more than this counts as opacity; by eye
-SHARE = 0.74               # share of pictures with disease
-KINDS = {"lobar": 0.33, "bronchopneumonia": 0.34, "interstitial": 0.25, "effusion": 0.08}   # by eye
-np.empty(1 << 24, np.uint8)    # glibc: after one large block was freed it reuses smaller ones, a third faster
-STROKES = {"R": [(0, 1), (0, 0), (.4, 0), (.6, .12), (.6, .38), (.4, .5), (0, .5), (.25, .5), (.65, 1)],
-           "L": [(0, 0), (0, .5), (0, 1), (.3, 1), (.6, 1)]}
+SIZE = 640  # pixels of a side of the finished radiograph
+GRID = SIZE // 2  # pixels of a side of the grid on which bodies are drawn
+MU_SOFT = 0.205 * 1.05  # 1/cm: muscle, blood, heart, liver
+MU_WATER = 0.206 * 1.00  # 1/cm: fluid in the air spaces or the pleura
+MU_LUNG = 0.205 * 0.27  # 1/cm: inflated lung, 0.27 g/cm3
+MU_BONE = 0.315 * 1.50  # 1/cm: a child's cortex, 1.5 g/cm3 (adult 1.92); the density is by eye
+MU_LEAD = 8.0  # 1/cm: marker and wires; lead takes far more, but 8 already is white
+VISIBLE = 0.25  # neper: disease that absorbs more than this counts as opacity; by eye
+SHARE = 0.74  # share of pictures with disease
+KINDS = {"lobar": 0.33, "bronchopneumonia": 0.34, "interstitial": 0.25, "effusion": 0.08}  # by eye
+np.empty(1 << 24, np.uint8)  # glibc: after one large block was freed it reuses smaller ones, a third faster
+STROKES = {
+    "R": [(0, 1), (0, 0), (0.4, 0), (0.6, 0.12), (0.6, 0.38), (0.4, 0.5), (0, 0.5), (0.25, 0.5), (0.65, 1)],
+    "L": [(0, 0), (0, 0.5), (0, 1), (0.3, 1), (0.6, 1)],
+}
 
 
 @dataclass(frozen=True)
@@ -128,9 +131,9 @@ class View:
     """Where the beam's grid lies over the body: x, y (cm) of the drawing grid, and curves drawn on it."""
 
     def __init__(self, rng, build):
-        self.height = build.tall * rng.uniform(1.25, 1.7)                    # cm from top to bottom
+        self.height = build.tall * rng.uniform(1.25, 1.7)  # cm from top to bottom
         self.width = 2 * (build.wide + build.wall) * rng.uniform(0.95, 1.35)  # cm; pixels are not square, as there
-        self.tilt, self.yaw = rng.normal(0, 0.05), rng.normal(0, 0.10)       # rad: in the plane, about the long axis
+        self.tilt, self.yaw = rng.normal(0, 0.05), rng.normal(0, 0.10)  # rad: in the plane, about the long axis
         self.x0, self.y0 = rng.normal(0, 0.7), build.tall * rng.uniform(0.42, 0.62)
         t = (np.arange(GRID, dtype=np.float32) + 0.5) / GRID - 0.5
         self.x, self.y = self.body(t[None, :] + 0.5, t[:, None] + 0.5)
@@ -152,7 +155,7 @@ class View:
             curve = np.stack(np.broadcast_arrays(x + self.yaw * z, y, z, radius, mu)).astype(np.float32)
             mid, (dx, dy, dz, _, _) = (curve[..., 1:] + curve[..., :-1]) / 2, curve[..., 1:] - curve[..., :-1]
             flat = np.sqrt(dx * dx + dy * dy) + 1e-6
-            length = np.minimum(np.sqrt(flat * flat + dz * dz), 1.6 * flat)   # tubes along the beam: capped
+            length = np.minimum(np.sqrt(flat * flat + dz * dz), 1.6 * flat)  # tubes along the beam: capped
             share = chord(q) - (hollow * chord(q / hollow) if hollow else 0)
             mass = (share * (4 / across)) * (mid[4] * mid[3] * mid[3] * length)
             offset = q * mid[3]
@@ -163,7 +166,11 @@ class View:
             keep = (j >= 0) & (j < GRID - 1) & (i >= 0) & (i < GRID - 1)
             places.append((j[keep], i[keep]))
             masses.append(mass[keep])
-        j, i, mass = np.concatenate([p[0] for p in places]), np.concatenate([p[1] for p in places]), np.concatenate(masses)
+        j, i, mass = (
+            np.concatenate([p[0] for p in places]),
+            np.concatenate([p[1] for p in places]),
+            np.concatenate(masses),
+        )
         a, b = j.astype(np.int32), i.astype(np.int32)
         fj, fi, at = j - a, i - b, b * GRID + a
         right, low = mass * fj, fi
@@ -171,7 +178,7 @@ class View:
         total = np.bincount(at, left * (1 - low), GRID * GRID)
         total[1:] += np.bincount(at, right * (1 - low), GRID * GRID)[:-1]
         total[GRID:] += np.bincount(at, left * low, GRID * GRID)[:-GRID]
-        total[GRID + 1:] += np.bincount(at, right * low, GRID * GRID)[:-GRID - 1]
+        total[GRID + 1 :] += np.bincount(at, right * low, GRID * GRID)[: -GRID - 1]
         return (total * (GRID * GRID / (self.width * self.height))).astype(np.float32).reshape(GRID, GRID)
 
 
@@ -179,14 +186,26 @@ def anatomy(rng):
     """A child's build (cm), the same in all its pictures."""
     s = rng.uniform(0.85, 1.15)
     build = SimpleNamespace(
-        scale=s, tall=15.0 * s * rng.uniform(0.9, 1.1), wide=8.8 * s * rng.uniform(0.9, 1.1),
-        deep=5.4 * s * rng.uniform(0.9, 1.1), taper=rng.uniform(-0.4, 0.5), wall=rng.uniform(0.8, 2.0),
-        fat=rng.uniform(0.7, 1.9), heart=rng.uniform(0.86, 1.12), heart_x=rng.normal(0, 0.3),
-        thymus=rng.gamma(2, 0.35), rib=rng.uniform(0.26, 0.36) * s, pitch=rng.uniform(1.28, 1.5) * s,
-        drop=rng.uniform(1.0, 2.2) * s, bone=rng.uniform(0.7, 1.3), spine=rng.uniform(1.0, 1.3) * s,
-        vessels=rng.uniform(0.85, 1.3), dome=rng.uniform(2.4, 3.6) * s)
+        scale=s,
+        tall=15.0 * s * rng.uniform(0.9, 1.1),
+        wide=8.8 * s * rng.uniform(0.9, 1.1),
+        deep=5.4 * s * rng.uniform(0.9, 1.1),
+        taper=rng.uniform(-0.4, 0.5),
+        wall=rng.uniform(0.8, 2.0),
+        fat=rng.uniform(0.7, 1.9),
+        heart=rng.uniform(0.86, 1.12),
+        heart_x=rng.normal(0, 0.3),
+        thymus=rng.gamma(2, 0.35),
+        rib=rng.uniform(0.26, 0.36) * s,
+        pitch=rng.uniform(1.28, 1.5) * s,
+        drop=rng.uniform(1.0, 2.2) * s,
+        bone=rng.uniform(0.7, 1.3),
+        spine=rng.uniform(1.0, 1.3) * s,
+        vessels=rng.uniform(0.85, 1.3),
+        dome=rng.uniform(2.4, 3.6) * s,
+    )
     build.tree = []
-    for side in (-1, 1):      # four generations of vessels from each hilum
+    for side in (-1, 1):  # four generations of vessels from each hilum
         angle = np.linspace(-1.35, 1.5, 8) + rng.normal(0, 0.15, 8)
         x, y = side * 2.2 * s + rng.normal(0, 0.2, 8), 0.44 * build.tall + np.sin(angle) * 0.7
         size, radius = rng.uniform(4.5, 7.0, 8) * s, rng.uniform(0.20, 0.36, 8) * s
@@ -209,15 +228,30 @@ def anatomy(rng):
 def positioning(rng, build):
     """What changes from picture to picture: breath, arms, chin, gas, wires, exposure, detector, display."""
     return SimpleNamespace(
-        view=View(rng, build), breath=rng.beta(3, 1.8), arm=rng.uniform(0, 1, 2).tolist(),
-        up=(rng.random(2) < 0.6).tolist(), slope=rng.uniform(0.4, 2.2, 2).tolist(),
-        chin=(rng.normal(0, 1.0), rng.uniform(-7.5, -3)), gas=rng.random((6, 4)).tolist(),
-        wires=int(rng.integers(1, 4)) if rng.random() < 0.08 else 0, wire=rng.uniform(-1.2, 1.2, (3, 2, 4)),
-        letter="L" if rng.random() < 0.1 else "R", mark=rng.random(3).tolist(),
-        scatter=rng.uniform(0.03, 0.30), focus=rng.uniform(0.3, 1.0), photons=10 ** rng.uniform(3.0, 4.5),
-        sharpen=rng.uniform(0, 0.5), black=rng.uniform(0.2, 0.8), white=rng.uniform(1.0, 1.2),
-        gamma=rng.uniform(0.8, 1.2), knee=rng.uniform(0, 0.5), lift=rng.uniform(0, 0.08), gain=rng.uniform(0.78, 1.0),
-        border=rng.uniform(-0.02, 0.10, 4) if rng.random() < 0.15 else None, rng=rng)
+        view=View(rng, build),
+        breath=rng.beta(3, 1.8),
+        arm=rng.uniform(0, 1, 2).tolist(),
+        up=(rng.random(2) < 0.6).tolist(),
+        slope=rng.uniform(0.4, 2.2, 2).tolist(),
+        chin=(rng.normal(0, 1.0), rng.uniform(-7.5, -3)),
+        gas=rng.random((6, 4)).tolist(),
+        wires=int(rng.integers(1, 4)) if rng.random() < 0.08 else 0,
+        wire=rng.uniform(-1.2, 1.2, (3, 2, 4)),
+        letter="L" if rng.random() < 0.1 else "R",
+        mark=rng.random(3).tolist(),
+        scatter=rng.uniform(0.03, 0.30),
+        focus=rng.uniform(0.3, 1.0),
+        photons=10 ** rng.uniform(3.0, 4.5),
+        sharpen=rng.uniform(0, 0.5),
+        black=rng.uniform(0.2, 0.8),
+        white=rng.uniform(1.0, 1.2),
+        gamma=rng.uniform(0.8, 1.2),
+        knee=rng.uniform(0, 0.5),
+        lift=rng.uniform(0, 0.08),
+        gain=rng.uniform(0.78, 1.0),
+        border=rng.uniform(-0.02, 0.10, 4) if rng.random() < 0.15 else None,
+        rng=rng,
+    )
 
 
 def width_at(build, y):
@@ -243,7 +277,7 @@ def chest(build, p):
     knob = ((x - 1.4 * s - yaw) / (1.2 * s)) ** 2 + ((y - 0.31 * tall) / (1.5 * s)) ** 2
     bodies = 1.86 * build.deep * merged(heart, atrium, ((x - yaw * 1.5 - 0.1 - 0.5 * s * down) / top) ** 2, knob)
     level = tall * (0.80 + 0.16 * p.breath)
-    for side, lift in ((-1, 0.9 * s), (1, 0.2 * s)):          # the right dome stands higher, over the liver
+    for side, lift in ((-1, 0.9 * s), (1, 0.2 * s)):  # the right dome stands higher, over the liver
         base = level - lift + build.dome
         dome = chord((x - side * 0.42 * wide) / (0.62 * wide), np.minimum(y - base, 0) / build.dome)
         bodies = np.maximum(bodies, 2 * deep * np.sqrt(dome) * (0.91 + 0.09 * step(y, base - 1.5, base + 1.5)))
@@ -252,9 +286,18 @@ def chest(build, p):
     x, y = shrink(x, 2), shrink(y, 2)
     slope = np.where(x < 0, np.float32(p.slope[0] * s), np.float32(p.slope[1] * s))
     outer = np.hypot(width_at(build, y + 1.2), 0.45 * wide * step(-y, -0.5 * tall, 0)) + build.wall
-    outer = 2.9 * s + (outer - 2.9 * s) * step(y, -4.4 * s, -0.6 * s) + slope * step(y, -3 * s, 0) * step(-y, -0.5 * tall, 0)
+    outer = (
+        2.9 * s
+        + (outer - 2.9 * s) * step(y, -4.4 * s, -0.6 * s)
+        + slope * step(y, -3 * s, 0) * step(-y, -0.5 * tall, 0)
+    )
     e = (x / outer) ** 2
-    soft = 2 * (build.deep + build.fat) * (0.6 + 0.4 * step(y, -3 * s, 4 * s) + 0.1 * step(y, 0.7 * tall, tall)) * np.sqrt(np.maximum(1 - e * (0.6 + 0.4 * e), 0))
+    soft = (
+        2
+        * (build.deep + build.fat)
+        * (0.6 + 0.4 * step(y, -3 * s, 4 * s) + 0.1 * step(y, 0.7 * tall, tall))
+        * np.sqrt(np.maximum(1 - e * (0.6 + 0.4 * e), 0))
+    )
     radius = 2.3 * s + 0.4 * build.wall
     for (x1, y1), (dx, dy) in arms(build, p):
         u, v = x - x1, y - y1
@@ -277,27 +320,37 @@ def skeleton(build, p):
     view, s, wide, tall, mu = p.view, build.scale, build.wide, build.tall, MU_BONE * build.bone
     t = np.linspace(0, 1, 220, dtype=np.float32)[None]
     k = np.arange(0, 12, dtype=np.float32)[:, None]
-    turn = math.pi * (0.02 + 0.90 * t * np.where(k > 8, 0.72, 1))           # 0 at the spine, pi at the breast bone
+    turn = math.pi * (0.02 + 0.90 * t * np.where(k > 8, 0.72, 1))  # 0 at the spine, pi at the breast bone
     drop = build.drop * (0.7 + 0.5 * p.breath) * np.minimum(0.45 + k * 0.1, 1.15)
     y = 0.2 * s + k * build.pitch + drop * ((1 - np.cos(turn)) - 0.5 * np.sin(2 * turn)) + 0.1 * s
     x = 0.5 + (np.hypot(width_at(build, y), 2.0 * s) - 0.5) * np.sin(turn) ** 0.85
-    fade = mu * (1 - 0.85 * step(t, 0.74, 0.92))                             # rib cartilage does not show
+    fade = mu * (1 - 0.85 * step(t, 0.74, 0.92))  # rib cartilage does not show
     thin, wide_ones = [(side * x, y, -build.deep * np.cos(turn), build.rib, fade, 0.62) for side in (-1, 1)], []
     for ((x1, y1), (dx, dy)), side, up in zip(arms(build, p), (-1, 1), p.up):
-        shaft = (0.5 + 0.4 * np.exp(-((t - 0.05) * 14) ** 2)) * np.sqrt(np.minimum(t * 18, 1)) * s
+        shaft = (0.5 + 0.4 * np.exp(-(((t - 0.05) * 14) ** 2))) * np.sqrt(np.minimum(t * 18, 1)) * s
         wide_ones.append((x1 + dx * 14 * t, y1 + dy * 14 * t, 0 * t, shaft, 0.9 * mu, 0.6))
-        wide_ones.append((side * (1.0 + t * (0.86 * wide - 0.9)), (1.1 - 1.5 * t + 0.35 * np.sin(6.28 * t)) * s - 0.6 * up,
-                       0 * t + 3, 0.36 * s, mu, 0.6))
+        wide_ones.append(
+            (
+                side * (1.0 + t * (0.86 * wide - 0.9)),
+                (1.1 - 1.5 * t + 0.35 * np.sin(6.28 * t)) * s - 0.6 * up,
+                0 * t + 3,
+                0.36 * s,
+                mu,
+                0.6,
+            )
+        )
         blade = np.array([[0.92, 0.62, 0.76, 0.97, 0.92], [0.05, 0.14, 0.5, 0.22, 0.05]])
         bx, by = (np.interp(t, np.linspace(0, 1, 5), row) for row in blade)
         thin.append((side * (bx * wide + 0.5 * s + 0.6 * up), by * tall, 0 * t - 4, 0.2 * s, 0.35 * mu, 0))
     jaw = 3.14 * t
-    wide_ones.append((p.chin[0] + 3.4 * s * np.cos(jaw), p.chin[1] + (2.2 * np.sin(jaw) - 0.9) * s, 0 * t, 0.7 * s, 0.8 * mu, 0.5))
+    wide_ones.append(
+        (p.chin[0] + 3.4 * s * np.cos(jaw), p.chin[1] + (2.2 * np.sin(jaw) - 0.9) * s, 0 * t, 0.7 * s, 0.8 * mu, 0.5)
+    )
     bone = view.tubes(thin, 10) + view.tubes(wide_ones, 24)
     column, phase = np.abs(view.x + 4 * view.yaw) / build.spine, (view.y / build.pitch) % 1
     gap = step(np.abs(phase - 0.5), 0.34, 0.46)
-    pedicle = np.exp(-((column - 0.66) / 0.16) ** 2 - ((phase - 0.42) / 0.17) ** 2)
-    spinous = np.exp(-(column / 0.16) ** 2 - ((phase - 0.75) / 0.25) ** 2)
+    pedicle = np.exp(-(((column - 0.66) / 0.16) ** 2) - ((phase - 0.42) / 0.17) ** 2)
+    spinous = np.exp(-((column / 0.16) ** 2) - ((phase - 0.75) / 0.25) ** 2)
     return bone + build.bone * (step(-column, -1.15, -0.8) * (0.26 - 0.14 * gap) + 0.2 * pedicle + 0.14 * spinous)
 
 
@@ -308,26 +361,26 @@ def filling(rng, build, p, kind, strength):
     cloud = clouds(rng, 20, 3)
 
     def spot(cx, cy, rx, ry):
-        return np.exp(-((x - cx) / rx) ** 2 - ((y - cy * tall) / ry) ** 2)
+        return np.exp(-(((x - cx) / rx) ** 2) - ((y - cy * tall) / ry) ** 2)
 
     half = step(side * x, -0.5, 0.5)
-    if kind == "lobar":          # one lobe, sharp where a fissure bounds it
+    if kind == "lobar":  # one lobe, sharp where a fissure bounds it
         cy, ry = ((0.25, 0.28), (0.55, 0.22), (0.80, 0.32), (0.55, 0.8))[rng.choice(4, p=(0.28, 0.25, 0.32, 0.15))]
         cx, rx = side * rng.uniform(0.3, 0.6) * wide, rng.uniform(0.45, 0.8) * wide
         far = np.sqrt(((x - cx) / rx) ** 2 + ((y / tall - cy) / ry) ** 2) + 0.12 * cloud
         edge = (y / tall - cy) * rng.choice([-1, 1]) + rng.normal(0, 0.2) * (np.abs(x) / wide - 0.5)
         f = step(-far, -1.25, -0.45) * step(-edge, -0.85 * ry, -0.65 * ry) * half
-    elif kind == "bronchopneumonia":    # patches of both lungs, mostly low and near the hila
+    elif kind == "bronchopneumonia":  # patches of both lungs, mostly low and near the hila
         f = np.zeros_like(x)
         for _ in range(rng.integers(4, 12)):
             here = side if rng.random() < 0.65 else -side
             r = rng.uniform(1.2, 3.4) * s
             f += rng.uniform(0.4, 1) * spot(here * wide * rng.uniform(0.2, 0.8), min(rng.normal(0.62, 0.2), 0.95), r, r)
         f = 1.15 * f / (0.35 + f) * np.clip(0.85 + 0.25 * cloud, 0.2, 1.3)
-    elif kind == "interstitial":        # walls and septa thicken around the bronchi, on both sides
+    elif kind == "interstitial":  # walls and septa thicken around the bronchi, on both sides
         f = spot(-2.5 * s, 0.5, 4.2 * s, 6 * s) + spot(2.5 * s, 0.5, 4.2 * s, 6 * s) + rng.uniform(0.1, 0.5)
         f = 0.55 * f * np.clip(0.85 + 0.3 * cloud + 0.2 * clouds(rng, 60, 2), 0.2, 2)
-    else:                               # fluid in the pleura: a level that climbs at the side wall
+    else:  # fluid in the pleura: a level that climbs at the side wall
         f = y / tall - 0.92 + 0.45 * strength + 0.3 * (np.abs(x) / wide - 0.6) * (1 - 0.4 * strength)
         f = np.maximum(step(f, -0.06, 0.10), 0.15) * half
     return double(np.clip(f * strength, 0, 0.97).astype(np.float32))
@@ -369,9 +422,13 @@ def draw_phantom(patient, picture=0, *, seed=0, disease=None) -> Phantom:
     wind = [(0.1 + 0 * t, (fork + 6) * t - 6, 0 * t, 0.6 * s, MU_SOFT, 0)]
     wind += [(side * 2.6 * s * t, fork + 1.6 * t, 0 * t, 0.33 * s, 0.8 * MU_SOFT, 0) for side in (-1, 1)]
     gas = 0
-    for n, (a, b, c, d) in enumerate(p.gas):          # stomach bubble first, then loops of bowel
+    for n, (a, b, c, d) in enumerate(p.gas):  # stomach bubble first, then loops of bowel
         if d > 0.4:
-            cx, cy = (0.42 * wide, tall * (0.80 + 0.16 * p.breath) + 1.9 * s) if n == 0 else ((2 * a - 0.8) * wide, tall * (1.15 + 0.3 * b))
+            cx, cy = (
+                (0.42 * wide, tall * (0.80 + 0.16 * p.breath) + 1.9 * s)
+                if n == 0
+                else ((2 * a - 0.8) * wide, tall * (1.15 + 0.3 * b))
+            )
             gas = gas + (1 + 2 * c) * chord((view.x - cx) / (0.7 + 1.5 * c), (view.y - cy) / (0.5 + c))
     tissue = double(clouds(p.rng, 26, 3))
     absorption = MU_SOFT * np.maximum(soft * (1 + 0.02 * tissue) - lung - gas * (lung < 2.2), 0)
@@ -382,10 +439,19 @@ def draw_phantom(patient, picture=0, *, seed=0, disease=None) -> Phantom:
     stroke = np.array(STROKES[p.letter]).T
     knots = np.linspace(0, 1, stroke.shape[1])
     mx, my = (0.02 + 0.06 * mx if p.letter == "R" else 0.92), 0.02 + 0.6 * my
-    metal = [(*view.body(mx + 0.8 * size * np.interp(t, knots, stroke[0])[None], my + size * np.interp(t, knots, stroke[1])[None]),
-              0 * t[None], 0.13 * s, MU_LEAD, 0)]
-    bezier = np.stack([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t ** 3])
-    for wx, wy in p.wire[:p.wires]:
+    metal = [
+        (
+            *view.body(
+                mx + 0.8 * size * np.interp(t, knots, stroke[0])[None], my + size * np.interp(t, knots, stroke[1])[None]
+            ),
+            0 * t[None],
+            0.13 * s,
+            MU_LEAD,
+            0,
+        )
+    ]
+    bezier = np.stack([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3])
+    for wx, wy in p.wire[: p.wires]:
         metal.append(((wx @ bezier)[None] * wide, (0.5 + wy @ bezier)[None] * tall, 0 * t[None], 0.09, MU_LEAD, 0))
     absorption += view.tubes(metal, 5)
     added, rng, strength = np.zeros_like(lung), stream(seed, patient, 3, picture), 0.0
@@ -393,9 +459,9 @@ def draw_phantom(patient, picture=0, *, seed=0, disease=None) -> Phantom:
         strength = min(1, max(1.2 * strength, 0.5 + 0.5 * rng.beta(2.0, 1.3)))
         f = filling(rng, build, p, kind, strength)
         added = f * (lung * (MU_WATER - MU_LUNG) - 0.9 * vessels)
-        if kind == "interstitial":              # cuffs of fluid around vessels and bronchi
+        if kind == "interstitial":  # cuffs of fluid around vessels and bronchi
             added += blur(vessels, 1.5) * strength * inside
-        if kind == "lobar":                     # air bronchogram: bronchi stay open where all around is filled
+        if kind == "lobar":  # air bronchogram: bronchi stay open where all around is filled
             bronchi = view.tubes([(x, y, 0 * x, 0.7 * r, MU_WATER, 0) for x, y, r in build.tree if len(r) == 8], 4)
             added -= 0.6 * f * f * np.minimum(bronchi, 0.25) * inside
     # Exposure and window are set on the body without its disease, so nothing outside the lungs tells of it.
@@ -404,14 +470,16 @@ def draw_phantom(patient, picture=0, *, seed=0, disease=None) -> Phantom:
     low, high = low * p.black, low * p.black + (high - low * p.black) * p.white
     dark = blur(signal(absorption + np.maximum(added, 0), p.scatter, p.sharpen, 8), p.focus)
     full = double(dark)
-    full += double(np.exp(0.5 * dark) * (0.5 / math.sqrt(p.photons))) * p.rng.standard_normal((SIZE, SIZE), dtype=np.float32)
+    full += double(np.exp(0.5 * dark) * (0.5 / math.sqrt(p.photons))) * p.rng.standard_normal(
+        (SIZE, SIZE), dtype=np.float32
+    )
     g = np.linspace(0, 1.2, 4096) ** p.gamma
     g = (1 - p.knee) * g + p.knee * (1 - np.exp(-2.2 * g)) / (1 - math.exp(-2.2))
     table = np.clip(255 * (p.lift + (p.gain - p.lift) * g) + 0.5, 0, 255).astype(np.uint8)
     image = table[np.clip((full - low) * (4095 / 1.2 / (high - low)), 0, 4095).astype(np.int16)]
     if p.border is not None:
         a, b, c, d = (int(max(q, 0) * SIZE) for q in p.border)
-        image[:a] = image[SIZE - b:] = image[:, :c] = image[:, SIZE - d:] = table[0] // 2
+        image[:a] = image[SIZE - b :] = image[:, :c] = image[:, SIZE - d :] = table[0] // 2
     lungs, opacity = (m.repeat(2, 0).repeat(2, 1) for m in (lungs, lungs & (added > VISIBLE)))
     return Phantom(image, lungs, opacity, patient, picture, f"phantom{patient:04d}-{picture + 1:04d}.jpg", kind)
 

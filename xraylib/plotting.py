@@ -116,7 +116,7 @@ def plot_history(history):
 
 
 def plot_confusion(matrix):
-    """A confusion matrix as counts and as rates of each true class. `matrix` is (2, 2): rows truth, columns predicted."""
+    """A confusion matrix as counts and as rates of each true class. `matrix` is (2, 2) int: rows are the truth."""
     figure, axes = _axes(1, 2, size=(9, 3.6))
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     for axis, values, form, title in zip(
@@ -146,7 +146,7 @@ def plot_predictions(images, y, p, columns=6):
         said = int(probability >= 0.5)
         sure = probability if said else 1 - probability
         mark = "✓" if said == truth else f"✗ is {CLASSES[truth]}"
-        titles.append(f"{CLASSES[said]} {sure:.0%}\n{mark}")
+        titles.append(f"{CLASSES[said]} {'>99%' if sure > 0.99 else f'{sure:.0%}'}\n{mark}")
     figure = plot_sample_grid(images, titles, columns)
     for axis, image, truth, probability in zip(figure.axes, images, y, p, strict=False):
         right = int(probability >= 0.5) == truth
