@@ -52,7 +52,7 @@ def test_probabilities_are_the_softmax_that_the_loss_trains(trained, arrays):
     X, y = arrays[:2]
     p = predict_proba(model, X)
     assert (p.shape, p.dtype) == ((64,), np.float32)
-    head = keras.Model(model.inputs, model.layers[-2].output)(X).numpy() @ model.layers[-1].kernel.numpy()
+    head = keras.Model(model.inputs[0], model.layers[-2].output)(X).numpy() @ model.layers[-1].kernel.numpy()
     logits = head + model.layers[-1].bias.numpy()
     expected = np.exp(logits[:, 1]) / np.exp(logits).sum(1)
     assert np.allclose(p, expected, atol=1e-5)

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, logit
 from scipy.stats import binomtest
 from sklearn import metrics
 
@@ -35,20 +37,97 @@ def rates(y, p, threshold=0.5):
 
     ``accuracy``; ``sensitivity``: the share of PNEUMONIA that is found; ``specificity``: the share of NORMAL that is
     left in peace; ``balanced_accuracy``: the mean of the two; ``precision``: the share of alarms that are right;
-    ``f1``; and ``roc_auc``, which needs no threshold. A rate of an empty group is NaN.
+    ``f1``; and, without a threshold, ``roc_auc``, ``average_precision`` and ``brier_score`` (the mean squared error of
+    the probability). A rate of an empty group is NaN.
     """
-    (tn, fp), (fn, tp) = confusion(y, p, threshold)
-    with np.errstate(invalid="ignore"):
-        sensitivity, specificity, precision = np.array([tp, tn, tp]) / np.array([tp + fn, tn + fp, tp + fp])
-    return {
-        "accuracy": float((tp + tn) / len(y)),
-        "balanced_accuracy": float((sensitivity + specificity) / 2),
-        "sensitivity": float(sensitivity),
-        "specificity": float(specificity),
-        "precision": float(precision),
-        "f1": float(2 * tp / max(2 * tp + fp + fn, 1)),
-        "roc_auc": float(metrics.roc_auc_score(y, p)) if len(set(np.asarray(y))) == 2 else float("nan"),
-    }
+    return {name: float(values[0]) for name, values in weighted_rates(y, p, np.ones((1, len(y))), threshold).items()}
+
+
+def weighted_rates(y, p, weights, threshold=0.5):
+    """`rates` for many weightings of the same images at once: how a bootstrap becomes fast.
+
+    `y` is (n,) int, `p` is (n,) in [0, 1], `weights` is (r, n): how often each image counts in each of r resamples.
+    Returns a dict of (r,) float arrays. Equal to scikit-learn's metrics with ``sample_weight``.
+    """
+    y, p, weights = np.asarray(y), np.asarray(p, float), np.asarray(weights, float)
+    order = np.argsort(-p, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(p[order]), -1))  # the last of each run of equal probabilities
+    found, alarms = (np.cumsum((weights * (y == kind))[:, order], 1)[:, ends] for kind in (1, 0))
+    ill, healthy = found[:, -1], alarms[:, -1]
+    said = (p >= threshold).astype(float)
+    tp, fp = weights @ (said * y), weights @ (said * (1 - y))
+    new_found, new_alarms = np.diff(found, prepend=0), np.diff(alarms, prepend=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sensitivity, specificity = tp / ill, 1 - fp / healthy
+        precisions = np.divide(found, found + alarms, out=np.zeros_like(found), where=found + alarms > 0)
+        return {
+            "accuracy": (tp + healthy - fp) / (ill + healthy),
+            "balanced_accuracy": (sensitivity + specificity) / 2,
+            "sensitivity": sensitivity,
+            "specificity": specificity,
+            "precision": tp / (tp + fp),
+            "f1": 2 * tp / (tp + fp + ill),
+            "roc_auc": (new_alarms * (found - new_found / 2)).sum(1) / (ill * healthy),
+            "average_precision": (new_found * precisions).sum(1) / ill,
+            "brier_score": weights @ (p - y) ** 2 / (ill + healthy),
+        }
+
+
+def patient_weights(patients, resamples=1000, seed=0):
+    """How often each image counts when *patients* are drawn with replacement: (resamples, n) int.
+
+    `patients` is (n,), the patient of each image. Images of one patient come and go together, since they are not
+    independent (cluster bootstrap: Field & Welsh 2007, J. R. Stat. Soc. B 69:369).
+    """
+    who = np.unique(patients, return_inverse=True)[1]
+    count = who.max() + 1
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
+    return drawn[:, who]
+
+
+def bootstrap_table(y, p, patients, threshold=0.5, resamples=1000, seed=0):
+    """`rates` with 95% intervals from a bootstrap over patients, as a DataFrame: a row a measure, value, from, to."""
+    sampled = weighted_rates(y, p, patient_weights(patients, resamples, seed), threshold)
+    ends = {name: np.nanquantile(values, (0.025, 0.975)) for name, values in sampled.items()}
+    value = rates(y, p, threshold)
+    return pd.DataFrame(
+        {"value": value, "from": {n: e[0] for n, e in ends.items()}, "to": {n: e[1] for n, e in ends.items()}}
+    )
+
+
+def threshold_for_sensitivity(y, p, sensitivity=0.95):
+    """The largest threshold (float) at which at least this share of the PNEUMONIA images is found."""
+    return float(np.quantile(np.asarray(p)[np.asarray(y) == 1], 1 - sensitivity, method="lower"))
+
+
+def reliability(y, p, bins=10):
+    """Predicted against observed: a DataFrame with a row for each bin of equal width that is not empty.
+
+    Columns: ``predicted`` (mean probability of PNEUMONIA), ``observed`` (share of PNEUMONIA), ``images``.
+    """
+    bin_of = np.minimum((np.asarray(p) * bins).astype(int), bins - 1)
+    table = pd.DataFrame({"predicted": p, "observed": y, "images": 1}).groupby(bin_of)
+    return table.agg({"predicted": "mean", "observed": "mean", "images": "sum"}).reset_index(drop=True)
+
+
+def calibration_error(y, p, bins=10):
+    """The expected calibration error (float): mean ``|predicted - observed|`` over bins, weighted by their images.
+
+    Guo, Pleiss, Sun & Weinberger 2017, arXiv:1706.04599, for the probability of PNEUMONIA.
+    """
+    table = reliability(y, p, bins)
+    return float(np.average((table["predicted"] - table["observed"]).abs(), weights=table["images"]))
+
+
+def apply_temperature(p, temperature):
+    """Probabilities whose logits are divided by `temperature`: above 1 they move towards 0.5. Shape of `p`, float."""
+    return expit(logit(np.clip(np.asarray(p, float), 1e-7, 1 - 1e-7)) / temperature)
+
+
+def fit_temperature(y, p):
+    """The temperature (float, 0.1 to 10) that makes the cross-entropy of `p` smallest; fit it on validation images."""
+    loss = lambda log: cross_entropy(y, apply_temperature(p, np.exp(log)))  # noqa: E731
+    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.1), np.log(10)), method="bounded").x))
 
 
 def share_interval(hits, total):
@@ -97,3 +176,15 @@ def rates_by_class(y, p):
         low, high = share_interval(hits, total)
         rows[name] = {"right": hits, "of": total, "share": hits / total, "from": low, "to": high}
     return pd.DataFrame.from_dict(rows, orient="index").round(3)
+
+
+def nearest(X, others):
+    """For each picture its most similar one among others: (row in `others`, correlation of the pixels).
+
+    `X` is (n, size, size, 1), `others` is (m, size, size, 1), float. A correlation of 1 means the same picture up to
+    brightness and contrast. Returns (n,) int and (n,) float32.
+    """
+    flat = [np.asarray(pictures, np.float32).reshape(len(pictures), -1) for pictures in (X, others)]
+    flat = [(rows - rows.mean(1, keepdims=True)) / (rows.std(1, keepdims=True) + 1e-6) for rows in flat]
+    correlations = flat[0] @ flat[1].T / flat[0].shape[1]
+    return correlations.argmax(1), correlations.max(1)

@@ -1,35 +1,15 @@
 """The described network: build it, train it, ask it."""
 
-import os
 import warnings
-from contextlib import contextmanager
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from xraylib.better import train_better_model
+from xraylib.preprocessing import check_arrays
 from xraylib.store import watched
+from xraylib.tensorflow import keras, layers, tf
 
-
-@contextmanager
-def _quiet_start():
-    """Keep TensorFlow's C++ start-up lines ("Could not find cuda drivers …") out of terminals and notebooks."""
-    saved, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(sink)
-
-
-with _quiet_start():
-    import keras
-    import tensorflow as tf
-    from keras import layers
-
-    tf.get_logger().setLevel("ERROR")  # several short trainings in one notebook are no mistake
-    tf.config.list_logical_devices()  # looks for devices now, and says what it does not find
+__all__ = ["build_model", "predict_proba", "train_better_model", "train_model"]
 
 
 def build_model():
@@ -82,8 +62,8 @@ def train_model(X, y, X_validation, y_validation, *, epochs=20, batch_size=32, s
 
     Raises ValueError if an array has another shape or the two have different lengths.
     """
-    _check(X, y)
-    _check(X_validation, y_validation)
+    check_arrays(X, y, (28, 28, 1))
+    check_arrays(X_validation, y_validation, (28, 28, 1))
     keras.utils.set_random_seed(seed)
     model = build_model()
     with warnings.catch_warnings():
@@ -98,39 +78,32 @@ def train_model(X, y, X_validation, y_validation, *, epochs=20, batch_size=32, s
     return model, {name: [float(value) for value in values] for name, values in history.history.items()}
 
 
-def _check(X, y=None, shape=(28, 28, 1)):
-    if np.ndim(X) != 4 or np.shape(X)[1:] != shape:
-        raise ValueError(f"X must have the shape (n, {', '.join(map(str, shape))}), not {np.shape(X)}.")
-    if y is not None and np.shape(y) != (len(X),):
-        raise ValueError(f"y must have the shape ({len(X)},) like X, not {np.shape(y)}.")
-
-
 def predict_proba(model, X):
     """The probability of PNEUMONIA that the training optimised.
 
-    `model` is what `train_model` returns; `X` has the shape (n, 28, 28, 1), float32 in [0, 1]. Returns (n,) float32 in
-    [0, 1]: the softmax of the two values before the last layer's sigmoid. Raises ValueError for another shape.
+    `model` is what `train_model` or `train_better_model` returns; `X` has the shape that it was trained on, (n, size,
+    size, 1) float32 in [0, 1]. Returns (n,) float32 in [0, 1]: the softmax of the two logits, for the described network
+    those before the last layer's sigmoid. Raises ValueError for another shape.
     """
     X = np.asarray(X, np.float32)
-    _check(X, shape=tuple(model.input_shape[1:]))
+    check_arrays(X, shape=model.input_shape[1:])
     forward = _traced(model)
     parts = [forward(X[start : start + 256]).numpy() for start in range(0, len(X), 256)]
     return np.concatenate([np.empty(0, np.float32), *parts])
 
 
-_FORWARD = WeakKeyDictionary()
-
-
 def _traced(model):
     """The forward pass to the probability as a traced function: for one image far quicker than `model.predict`."""
-    if model not in _FORWARD:
-        body, last = model.layers[:-1], model.layers[-1]
+    if "_to_probability" not in vars(model):
+        *body, last = model.layers
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)])
         def forward(x):
+            if getattr(last, "activation", None) is not keras.activations.sigmoid:
+                return tf.nn.softmax(model(x, training=False))[:, 1]
             for layer in body:
                 x = layer(x)
             return tf.nn.softmax(x @ last.kernel + last.bias)[:, 1]
 
-        _FORWARD[model] = forward
-    return _FORWARD[model]
+        vars(model)["_to_probability"] = forward
+    return vars(model)["_to_probability"]

@@ -159,3 +159,62 @@ def plot_predictions(images, y, p, columns=6):
         axis.add_patch(plt.Rectangle((-0.5, -0.5), width, height, fill=False, clip_on=False, **look))
         axis.title.set_weight("normal" if right else "bold")
     return figure
+
+
+def plot_intervals(tables, title=""):
+    """Points with intervals. `tables` maps a name to a DataFrame with the columns ``value``, ``from`` and ``to``."""
+    figure, axis = _axes(size=(7, 0.45 * len(next(iter(tables.values()))) + 1.3))
+    for place, (name, table) in enumerate(tables.items()):
+        rows = np.arange(len(table)) + (place - (len(tables) - 1) / 2) * 0.25
+        reach = [table["value"] - table["from"], table["to"] - table["value"]]
+        mark, colour = "osD^"[place % 4], PALETTE[place % len(PALETTE)]
+        axis.errorbar(table["value"], rows, xerr=reach, fmt=mark, color=colour, capsize=3, label=name)
+    axis.set_yticks(range(len(table)), [str(row).replace("_", " ") for row in table.index])
+    axis.invert_yaxis()
+    axis.grid(axis="x", alpha=0.3)
+    axis.set(xlabel="value, with its 95% interval", title=title)
+    if len(tables) > 1:
+        axis.legend(frameon=False)
+    return figure
+
+
+def plot_reliability(tables):
+    """Reliability diagram. `tables` maps a name to what `xraylib.evaluation.reliability` returns."""
+    figure, axis = _axes(size=(4.8, 4.4))
+    axis.plot([0, 1], [0, 1], ":", color="gray", label="perfect calibration")
+    for place, (name, table) in enumerate(tables.items()):
+        line, mark = ("-", "o") if place == 0 else ("--", "s")
+        axis.plot(table["predicted"], table["observed"], line, color=PALETTE[place], label=name)
+        axis.scatter(table["predicted"], table["observed"], 8 + 3 * np.sqrt(table["images"]), [PALETTE[place]], mark)
+    axis.set(xlabel="predicted probability of PNEUMONIA", ylabel="observed share of PNEUMONIA", aspect="equal")
+    axis.set_title("Reliability (larger marks: more images)")
+    axis.legend(frameon=False)
+    return figure
+
+
+def plot_maps(images, rows, titles):
+    """Maps over radiographs. `images` are 2D; `rows` maps a name to maps (n, size, size) in [0, 1]; a title an image."""
+    figure, axes = _axes(len(rows) + 1, len(images), size=(1.8 * len(images), 1.9 * (len(rows) + 1)))
+    for axis, image, title in zip(axes[0], images, titles, strict=True):
+        _show_pixels(axis, image, title)
+    for line, (name, maps) in zip(axes[1:], rows.items(), strict=True):
+        for axis, image, values in zip(line, images, maps, strict=True):
+            height, width = image.shape
+            _show_pixels(axis, image)
+            drawn = axis.imshow(
+                values, cmap="magma", alpha=0.5, vmin=0, vmax=1, extent=(-0.5, width - 0.5, height - 0.5, -0.5)
+            )
+        line[0].set_title(name, fontsize="small", loc="left")
+    figure.colorbar(drawn, ax=axes, label="share of the map's peak", shrink=0.6)
+    return figure
+
+
+def plot_dots(table, x, y, hue, title=""):
+    """One dot a row of a DataFrame, by the names of its columns; `hue` is told apart by mark as well as by colour."""
+    figure, axis = _axes(size=(8, 0.38 * table[y].nunique() + 1.4))
+    style = {"palette": "colorblind", "style": hue, "s": 70, "ax": axis, "zorder": 3}
+    sns.scatterplot(table, x=x, y=y, hue=hue, **style)
+    axis.grid(axis="x", alpha=0.3)
+    axis.set(xlabel=x.replace("_", " "), ylabel="", title=title)
+    axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure

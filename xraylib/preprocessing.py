@@ -134,3 +134,12 @@ def preprocess_split(split, size=28):
             future.result()
             bar.update()
     return X, np.asarray(rows["label"], np.int64)
+
+
+def check_arrays(X, y=None, shape=None):
+    """Raise ValueError unless X is (n, size, size, 1), of `shape` after n if given, and y, if given, is (n,)."""
+    if np.ndim(X) != 4 or np.shape(X)[3] != 1 or (shape is not None and np.shape(X)[1:] != tuple(shape)):
+        wanted = ", ".join(map(str, shape or ("size", "size", 1)))
+        raise ValueError(f"X must have the shape (n, {wanted}), not {np.shape(X)}.")
+    if y is not None and np.shape(y) != (len(X),):
+        raise ValueError(f"y must have the shape ({len(X)},) like X, not {np.shape(y)}.")

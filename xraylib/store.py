@@ -7,10 +7,12 @@ made again. Nothing is unpickled.
 """
 
 import hashlib
+import inspect
 import json
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -123,18 +125,22 @@ def load_trained(train, X, y, X_validation, y_validation, **settings):
     """``train(X, y, X_validation, y_validation, **settings) -> (model, history)``, kept and reused.
 
     `train` is `xraylib.model.train_model` or another function of its signature. The kept network is found again
-    only for the very same arrays, settings and code. Returns ``(model, history)``, as `train` does.
+    only for the very same arrays, settings and code. Returns ``(model, history)``, as `train` does; the model carries
+    ``fit_seconds``, the wall-clock time that its training took.
     """
-    from xraylib import model as model_module
-    from xraylib.model import keras
+    from xraylib.model import keras  # and with it the layers of our own that a kept network may have
 
     def make(folder):
+        start = time.monotonic()
         model, history = train(X, y, X_validation, y_validation, **settings)
         model.save(folder / "model.keras")
-        (folder / "history.json").write_text(json.dumps(history))
+        kept = {"history": history, "seconds": time.monotonic() - start}
+        (folder / "training.json").write_text(json.dumps(kept))
 
-    code = (Path(model_module.__file__), train.__name__, keras.__version__)
+    code = (Path(inspect.getfile(train)), train.__name__, keras.__version__)
     key = content_key(X, y, X_validation, y_validation, sorted(settings.items()), *code)
     folder = keep(train.__name__, key, make)
     model = keras.saving.load_model(folder / "model.keras", safe_mode=True)
-    return model, json.loads((folder / "history.json").read_text())
+    kept = json.loads((folder / "training.json").read_text())
+    model.fit_seconds = kept["seconds"]
+    return model, kept["history"]
