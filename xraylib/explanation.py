@@ -13,8 +13,8 @@ def grad_cam(model, X):
 
     `model` is what a training function of `xraylib.model` returns, `X` is (n, size, size, 1) float32 in [0, 1]. The
     last feature maps before the decision are weighted by how much the log odds of PNEUMONIA grow with them, summed,
-    and what speaks against it is set to 0; of the better network's two branches the mean is taken. Returns (n, size, size) float32, each map scaled to a maximum of 1 (a map
-    without anything in favour stays 0).
+    and what speaks against it is set to 0; of the better network's two branches the mean is taken. Returns (n, size,
+    size) float32, each map scaled to a maximum of 1 (a map without anything in favour stays 0).
     """
     maps = [_scale(_resize(_weighted_maps(*part), X.shape[1])) for part in _parts(model, X)]
     return _scale(np.mean(maps, 0))

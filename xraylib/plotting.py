@@ -193,7 +193,7 @@ def plot_reliability(tables):
 
 
 def plot_maps(images, rows, titles):
-    """Maps over radiographs. `images` are 2D; `rows` maps a name to maps (n, size, size) in [0, 1]; a title an image."""
+    """Maps over radiographs. `images` are 2D, with a title each; `rows` maps a name to (n, size, size) in [0, 1]."""
     figure, axes = _axes(len(rows) + 1, len(images), size=(1.8 * len(images), 1.9 * (len(rows) + 1)))
     for axis, image, title in zip(axes[0], images, titles, strict=True):
         _show_pixels(axis, image, title)

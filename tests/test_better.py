@@ -1,0 +1,141 @@
+"""The better network: its size, its views, its augmentation, its training."""
+
+import numpy as np
+import pytest
+
+from xraylib import store
+from xraylib.better import Combine, Shifts, Views, augment, build, cutout, train_better_model
+from xraylib.model import predict_proba
+from xraylib.tensorflow import keras
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    rng = np.random.default_rng(0)
+    y = np.arange(64) % 2
+    X = rng.random((64, 28, 28, 1), np.float32) * 0.4 + 0.2
+    X[y == 1, 8:20, 8:20] += rng.random((32, 12, 12, 1), np.float32) * 0.4
+    return X, y, X[:16], y[:16]
+
+
+@pytest.fixture(scope="module")
+def trained(arrays):
+    return train_better_model(*arrays, epochs=2, seed=1)
+
+
+@pytest.mark.parametrize(("size", "most"), [(28, 350_000), (40, 350_000), (64, 700_000), (96, 700_000)])
+def test_it_is_small(size, most):
+    assert 100_000 < build(size).count_params() <= most
+
+
+def test_the_standardised_view_does_not_see_the_exposure(arrays):
+    X = arrays[0][:5]
+    standardised, local = (np.asarray(view) for view in Views()(X))
+    assert np.allclose(standardised.mean((1, 2, 3)), 0, atol=1e-4)
+    assert np.allclose(standardised.std((1, 2, 3)), 1, atol=0.01)
+    darker = [np.asarray(view) for view in Views()(X * 0.7 + 0.1)]
+    assert np.abs(darker[0] - standardised).max() < 0.05
+    assert np.corrcoef(darker[1].ravel(), local.ravel())[0, 1] > 0.99
+
+
+def test_views_are_no_larger_than_they_need_to_be():
+    assert [view.shape for view in Views()(np.zeros((2, 96, 96, 1), np.float32))] == [(2, 64, 64, 1), (2, 28, 28, 1)]
+    assert [view.shape for view in Views()(np.zeros((2, 28, 28, 1), np.float32))] == [(2, 28, 28, 1)] * 2
+
+
+def test_shifts_are_nine_copies_one_pixel_apart(arrays):
+    X = arrays[0][:3]
+    copies = np.asarray(Shifts()(X)).reshape(9, 3, 28, 28, 1)
+    assert np.array_equal(copies[4], X)
+    assert np.array_equal(copies[0][:, 1:, 1:], X[:, :-1, :-1])
+    assert np.array_equal(copies[5][:, :, :-1], X[:, :, 1:])
+
+
+def test_answers_are_combined_as_documented():
+    logits = np.random.default_rng(0).normal(size=(9 * 4, 2, 2)).astype(np.float32)
+    mean = logits.reshape(9, 4, 2, 2).mean((0, 2))
+    combined = np.asarray(Combine(temperature=2.0, offset=0.6)(logits))
+    assert np.allclose(combined, mean / 2 + np.array([0.3, -0.3]), atol=1e-6)
+
+
+def test_augmentation_keeps_pictures_pictures(arrays):
+    X = arrays[0][:8]
+    assert np.allclose(augment(X, np.full((8, 9), 0.5, np.float32)), X, atol=2e-3)
+    copies = np.asarray(augment(X, np.random.default_rng(0).random((8, 9), np.float32)))
+    assert copies.shape == X.shape
+    assert 0 <= copies.min() <= copies.max() <= 1
+    assert np.abs(copies - X).mean((1, 2, 3)).min() > 0.01
+
+
+def test_a_shift_moves_by_its_share_of_the_side():
+    X = np.zeros((1, 50, 50, 1), np.float32)
+    X[0, 20, 20] = 1
+    u = np.full((1, 9), 0.5, np.float32)
+    u[0, 3] = 1  # to the left by 4% of 50 pixels
+    moved = np.asarray(augment(X, u))[0, :, :, 0]
+    assert np.unravel_index(moved.argmax(), moved.shape) == (20, 18)
+
+
+def test_cutout_takes_a_rectangle_from_half_of_the_views():
+    views = np.ones((2000, 28, 28, 1), np.float32)
+    left = np.asarray(cutout(views, np.random.default_rng(0).random((2000, 5), np.float32)))
+    gone = 1 - left.mean((1, 2, 3))
+    assert 0.4 < (gone > 0).mean() < 0.5  # half, less the rectangles that lie mostly outside
+    assert gone.max() <= 0.4**2 + 0.02
+
+
+def test_training_gives_a_model_and_a_history(trained, arrays):
+    model, history = trained
+    assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert all(len(values) == 2 and type(values[0]) is float for values in history.values())
+    p = predict_proba(model, arrays[0])
+    assert (p.shape, p.dtype) == ((64,), np.float32)
+    assert ((p > 0) & (p < 1)).all()
+    logits = model.predict(arrays[0], verbose=0)
+    assert np.allclose(p, np.exp(logits[:, 1]) / np.exp(logits).sum(1), atol=1e-5)
+
+
+def test_a_seed_fixes_everything(trained, arrays):
+    again = train_better_model(*arrays, epochs=2, seed=1)
+    other = train_better_model(*arrays, epochs=2, seed=2)
+    assert again[1] == trained[1]
+    assert np.array_equal(predict_proba(again[0], arrays[0]), predict_proba(trained[0], arrays[0]))
+    assert not np.array_equal(predict_proba(other[0], arrays[0]), predict_proba(trained[0], arrays[0]))
+
+
+def test_it_is_kept_and_comes_back(arrays, tmp_path, monkeypatch):
+    monkeypatch.setenv("XRAYLIB_CACHE", str(tmp_path))
+    first, history = store.load_trained(train_better_model, *arrays, epochs=1)
+    second, again = store.load_trained(train_better_model, *arrays, epochs=1)
+    assert history == again
+    assert second.fit_seconds == first.fit_seconds > 0
+    assert np.array_equal(predict_proba(first, arrays[0]), predict_proba(second, arrays[0]))
+    assert second.count_params() == build(28, small=True).count_params()
+
+
+def test_other_sizes_and_wrong_ones(arrays):
+    X, y, *_ = arrays
+    large = np.repeat(np.repeat(X, 2, 1), 2, 2)
+    model, _ = train_better_model(large[:32], y[:32], large[:8], y[:8], epochs=1)
+    assert predict_proba(model, large[:3]).shape == (3,)
+    with pytest.raises(ValueError, match=r"shape \(n, 56, 56, 1\)"):
+        predict_proba(model, X)
+    with pytest.raises(ValueError, match="28 to 96 pixels, not 20"):
+        train_better_model(X[:, :20, :20], y, X[:, :20, :20], y)
+    with pytest.raises(ValueError, match=r"shape \(n, 28, 28, 1\)"):
+        train_better_model(X, y, large, y)
+
+
+def test_balance_moves_the_answer_by_the_shares_of_training(arrays):
+    X, y, *validation = arrays
+    many = np.flatnonzero((y == 1) | (np.arange(64) % 8 == 0))  # 8 NORMAL, 32 PNEUMONIA
+    with_shares, _ = train_better_model(X[many], y[many], *validation, epochs=1, balance=0)
+    without, _ = train_better_model(X[many], y[many], *validation, epochs=1, balance=1)
+    odds = [np.diff(model.predict(X, verbose=0))[:, 0] for model in (with_shares, without)]
+    assert np.allclose(odds[0] - odds[1], np.log(32 / 8), atol=1e-3)
+
+
+def test_no_layer_needs_code_from_the_file(trained, tmp_path):
+    trained[0].save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    assert loaded.count_params() == trained[0].count_params()
