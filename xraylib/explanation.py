@@ -2,6 +2,7 @@
 
 import numpy as np
 from PIL import Image
+from scipy.special import logit
 
 from xraylib.better import Views, network_of
 from xraylib.model import predict_proba
@@ -20,23 +21,28 @@ def grad_cam(model, X):
     return _scale(np.mean(maps, 0))
 
 
+def _is_better(model):
+    return "network" in [layer.name for layer in model.layers]
+
+
 def _parts(model, X):
     """Each branch of a network with what it reads: the better network has two, the described one is one."""
-    if "network" not in [layer.name for layer in model.layers]:
+    if not _is_better(model):
         return [(model, X)]
     branches = [layer for layer in network_of(model).layers if isinstance(layer, keras.Model)]
     return zip(branches, Views()(tf.constant(X, tf.float32)), strict=True)
 
 
 def _weighted_maps(branch, X):
-    features = [layer.output for layer in branch.layers if len(layer.output.shape) == 4 and "pool" not in layer.name][
-        -1
-    ]
-    last = branch.layers[-1]
-    maps = keras.Model(branch.inputs[0], features)(X, training=False)
+    spatial = [len(layer.output.shape) == 4 and "pool" not in layer.name for layer in branch.layers]
+    end = max(np.flatnonzero(spatial))  # the last feature maps; what follows is one layer after the other
+    maps = keras.Model(branch.inputs[0], branch.layers[end].output)(X, training=False)
     with tf.GradientTape() as tape:
         tape.watch(maps)
-        logits = keras.Model(features, last.input)(maps, training=False) @ last.kernel + last.bias
+        decision = maps
+        for layer in branch.layers[end + 1 : -1]:
+            decision = layer(decision)
+        logits = decision @ branch.layers[-1].kernel + branch.layers[-1].bias
         odds = logits[:, 1] - logits[:, 0]
     slope = tape.gradient(odds, maps).numpy()
     return np.maximum((maps.numpy() * slope.mean((1, 2), keepdims=True)).sum(-1), 0)
@@ -46,11 +52,12 @@ def occlusion(model, X, patch=None, step=None):
     """Occlusion maps for PNEUMONIA (Zeiler & Fergus 2014): how far the log odds fall when a patch is made gray.
 
     The patch (a quarter of the side by default) takes the mean gray value of its image and moves by `step` pixels (a
-    fourteenth of the side). Needs no gradients and no knowledge of the network. Shapes and scale as `grad_cam`.
+    fourteenth of the side). Needs no gradients and no knowledge of the network. Of the better network one copy is
+    asked, not nine. Shapes and scale as `grad_cam`.
     """
     size = X.shape[1]
     patch, step = patch or max(size // 4, 1), step or max(size // 14, 1)
-    before = _log_odds(predict_proba(model, X))
+    before = _log_odds(model, X)
     mean = X.mean((1, 2, 3), keepdims=True)
     total, times = np.zeros(X.shape[:3]), np.zeros((size, size))
     for top in range(0, size - patch + 1, step):
@@ -58,7 +65,7 @@ def occlusion(model, X, patch=None, step=None):
             covered = X.copy()
             place = np.s_[top : top + patch, left : left + patch]
             covered[:, *place] = mean
-            total[:, *place] += (before - _log_odds(predict_proba(model, covered)))[:, None, None]
+            total[:, *place] += (before - _log_odds(model, covered))[:, None, None]
             times[place] += 1
     return _scale(np.maximum(total / np.maximum(times, 1), 0).astype(np.float32))
 
@@ -76,9 +83,11 @@ def peaks_inside(maps, masks):
     return masks[np.arange(n), rows, columns] & (maps.reshape(n, -1).max(1) > 0)
 
 
-def _log_odds(p):
-    p = np.clip(p.astype(float), 1e-7, 1 - 1e-7)
-    return np.log(p / (1 - p))
+def _log_odds(model, X):
+    if _is_better(model):
+        logits = network_of(model)(Views()(tf.constant(X, tf.float32)), training=False).numpy().mean(1)
+        return logits[:, 1] - logits[:, 0]
+    return logit(np.clip(predict_proba(model, X).astype(float), 1e-7, 1 - 1e-7))
 
 
 def _resize(maps, size):
