@@ -167,9 +167,11 @@ class Combine(layers.Layer):
 
 
 def _box(x, window):
-    """Mean over a square window, the picture mirrored at its border."""
-    edge = window // 2
-    return ops.average_pool(ops.pad(x, [[0, 0], [edge, edge], [edge, edge], [0, 0]], mode="reflect"), window, 1)
+    """Mean over a square window, the picture mirrored at its border: sums of shifted pictures, quicker than pooling."""
+    edge, (_, height, width, _) = window // 2, x.shape
+    wide = ops.pad(x, [[0, 0], [edge, edge], [edge, edge], [0, 0]], mode="reflect")
+    rows = sum(wide[:, i : i + height] for i in range(window))
+    return sum(rows[:, :, i : i + width] for i in range(window)) / window**2
 
 
 def _shrink(x, size):

@@ -35,6 +35,7 @@ CREDIT = "Kermany, Zhang, Goldbaum: Mendeley Data, doi:10.17632/rscbjbr9sj, CC B
 #: Names that a folder or a zip of each split may have.
 SPLIT_NAMES = {"train": ["train"], "validation": ["validation", "val", "valid"], "test": ["test"]}
 PHANTOM_SIZES = {"train": 420, "validation": 120, "test": 60}
+PHANTOM_QUALITY = 90  # of the JPEG files they are kept as
 HUB_SECONDS = 5  # how long the Hub may take to answer before "auto" gives it up
 
 PATIENT = re.compile(r"(person|NORMAL2-IM-|IM-|phantom)(\d+)(?:_(bacteria|virus))?")
@@ -67,8 +68,8 @@ def load_splits(source=None):
     """
     source = decide_source(source)
     if source == "phantom":
-        splits, title = _load_phantoms(), "phantoms (synthetic radiographs, drawn by xraylib)"
-    elif source == "hub":
+        return load_phantoms()
+    if source == "hub":
         splits, title = _load_hub(), f"{HUB} from {_endpoint_name()}"
         sizes = {name: len(split) for name, split in splits.items()}
         if sizes != DESCRIBED_SIZES:
@@ -314,27 +315,38 @@ def _download(path, digest):
 # --------------------------------------------------------------------------------------------------------- phantoms
 
 
-def _load_phantoms():
+def load_phantoms(sizes=None, seed=0):
+    """Phantoms as a DatasetDict like that of `load_splits`, drawn once and kept.
+
+    `sizes` maps each split's name to its number of images (default `PHANTOM_SIZES`); `seed` chooses the patients. Who
+    stands in which split is drawn at random over images, as in the described data set.
+    """
+    sizes = sizes or PHANTOM_SIZES
+    total = sum(sizes.values())
+
     def make(folder):
-        total = sum(PHANTOM_SIZES.values())
+        who = phantom.patients_and_pictures(total, seed)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            drawn = pool.map(_encode_phantom, phantom.patients_and_pictures(total))
+            drawn = pool.map(lambda each: _encode_phantom(*each, seed), who)
             rows = list(tqdm(drawn, "drawing phantoms", total, disable=not store.watched()))
-        order = np.random.default_rng(0).permutation(total)  # at random over images, as the described split
+        order = np.random.default_rng(seed).permutation(total)
         start = 0
-        for split, size in PHANTOM_SIZES.items():
+        for split, size in sizes.items():
             chosen = sorted((rows[i] for i in order[start : start + size]), key=lambda r: (r["label"], r["file_name"]))
             _write_rows(chosen, folder / f"{split}.arrow")
             start += size
 
-    key = store.content_key(Path(phantom.__file__), Path(__file__), sorted(PHANTOM_SIZES.items()))
+    key = store.content_key(Path(phantom.__file__), PHANTOM_QUALITY, sorted(sizes.items()), seed)
     folder = store.keep("phantom", key, make)
-    return DatasetDict({name: Dataset.from_file(str(folder / f"{name}.arrow")) for name in PHANTOM_SIZES})
+    splits = DatasetDict({name: Dataset.from_file(str(folder / f"{name}.arrow")) for name in sizes})
+    for split in splits.values():
+        split.info.description = "phantoms (synthetic radiographs, drawn by xraylib)"
+    return splits
 
 
-def _encode_phantom(who):
-    drawn, encoded = phantom.draw_phantom(*who), io.BytesIO()
-    Image.fromarray(drawn.image).save(encoded, "JPEG", quality=90)
+def _encode_phantom(patient, picture, seed):
+    drawn, encoded = phantom.draw_phantom(patient, picture, seed=seed), io.BytesIO()
+    Image.fromarray(drawn.image).save(encoded, "JPEG", quality=PHANTOM_QUALITY)
     image = {"bytes": encoded.getvalue(), "path": drawn.file_name}
     return {"image": image, "label": drawn.label, "file_name": drawn.file_name}
 

@@ -6,8 +6,10 @@ took (wall-clock seconds, all cores of the machine), and the commit it was measu
 """
 
 import csv
+import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,65 +21,85 @@ CSV = Path(__file__).parents[1] / "notebooks" / "study.csv"
 RATES = ["accuracy", "balanced_accuracy", "sensitivity", "specificity", "roc_auc"]
 COLUMNS = ["study", "setting", "size", "seed", "tested_on", "images", "parameters", "seconds", "loss", *RATES, "commit"]
 SEEDS = (0, 1, 2)
+GROUPS = ("at random", "darkest", "brightest", "least contrast", "least sharp", "lowest patient numbers")
 
 
 def studies(splits):
-    """Name of each study, mapped to (setting, training function, splits, size, seed) for each of its trainings."""
+    """Each training as (study, setting, training function, function that returns the splits, size, seed)."""
     from xraylib.model import train_better_model, train_model
 
-    by_patient = data.split_by_patient(splits)
-    both = {
-        "described": (train_model, 28),
-        "better 28": (train_better_model, 28),
-        "better 64": (train_better_model, 64),
-    }
-    for name, (train, size) in both.items():
-        yield "random split", [(name, train, splits, size, seed) for seed in SEEDS]
-    for name in ("described", "better 28"):
-        yield "patient split", [(name, both[name][0], by_patient, 28, seed) for seed in SEEDS]
-    groups = held_out(splits)
-    for name in ("described", "better 28"):
-        yield "shift", [(f"{name}, {group}", both[name][0], parts, 28, 0) for group, parts in groups.items()]
+    def to_real():
+        drawn = data.load_phantoms()
+        return DatasetDict({"train": drawn["train"], "validation": drawn["validation"], "test": splits["test"]})
+
+    def fresh():
+        default, drawn = data.load_phantoms(), data.load_phantoms({"test": 2000}, seed=1)
+        return DatasetDict({"train": default["train"], "validation": default["validation"], "test": drawn["test"]})
+
+    by_patient = partial(data.split_by_patient, splits)
+    for seed in SEEDS:
+        yield "random split", "described", train_model, lambda: splits, 28, seed
+        yield "random split", "better 28", train_better_model, lambda: splits, 28, seed
+        yield "random split", "better 64", train_better_model, lambda: splits, 64, seed
+        yield "patient split", "described", train_model, by_patient, 28, seed
+        yield "patient split", "better 28", train_better_model, by_patient, 28, seed
+        yield "trained on phantoms", "described", train_model, to_real, 28, seed
+        yield "fresh phantoms", "described", train_model, fresh, 28, seed
+    yield "fresh phantoms", "logistic regression", train_logistic, fresh, 28, 0
+    for group in GROUPS:
+        yield "shift", f"described, {group}", train_model, partial(held_out, splits, group), 28, 0
+        yield "shift", f"better 28, {group}", train_better_model, partial(held_out, splits, group), 28, 0
 
 
-def held_out(splits):
-    """Training and validation images with a whole group of pictures held out as ``test``; nobody is on both sides.
+def train_logistic(X, y, X_validation, y_validation, *, seed=0):
+    """Logistic regression on standardised pixels, as a network without hidden layers that `predict_proba` can ask."""
+    from sklearn.linear_model import LogisticRegression
 
-    Each group takes a quarter of each class by one property, so the share of PNEUMONIA stays as it is. ``at random``
-    takes a random quarter of the patients, to compare with. The test images of `splits` are not used.
+    from xraylib.model import keras, layers
+
+    flat, mean, deviation = X.reshape(len(X), -1), X.mean(0).ravel(), X.std(0).ravel() + 1e-6
+    found = LogisticRegression(max_iter=5000, random_state=seed).fit((flat - mean) / deviation, y)
+    weights = found.coef_[0] / deviation
+    model = keras.Sequential([keras.Input(X.shape[1:]), layers.Flatten(), layers.Dense(2)])
+    bias = found.intercept_[0] - weights @ mean
+    model.layers[-1].set_weights([np.stack([0 * weights, weights], 1), np.array([0, bias])])
+    return model, {}
+
+
+def held_out(splits, group):
+    """Training and validation images with a group of pictures (one of `GROUPS`) held out as ``test``.
+
+    A group takes a quarter of each class by one property, so the share of PNEUMONIA stays as it is; the patients in it
+    are taken out of training and validation. ``at random`` takes a random quarter of the patients, to compare with.
+    The test images of `splits` are not used.
     """
     pool = concatenate_datasets([splits["train"], splits["validation"]])
     X, y, *_ = store.load_arrays(DatasetDict(dict.fromkeys(splits, pool)), 64)
     patients = np.array([data.patient_of(name) for name in pool["file_name"]])
-    number = np.array([int("".join(filter(str.isdigit, who.split("-")[-1])) or 0) for who in patients])
-    step = np.abs(np.diff(X[..., 0], axis=1)).mean((1, 2)) / X.std((1, 2, 3))
     rng = np.random.default_rng(0)
     order = {who: rng.random() for who in sorted(set(patients))}
-    properties = {
-        "at random": np.array([order[who] for who in patients]),
-        "darkest": X.mean((1, 2, 3)),
-        "brightest": -X.mean((1, 2, 3)),
-        "least contrast": X.std((1, 2, 3)),
-        "least sharp": step,
-        "lowest patient numbers": number,
-    }
-    groups = {}
-    for name, value in properties.items():
-        test = np.zeros(len(y), bool)
-        for kind in (0, 1):
-            test |= (y == kind) & (value <= np.quantile(value[y == kind], 0.25))
-        rest = np.flatnonzero(~test & ~np.isin(patients, patients[test]))
-        validation = rng.random(len(rest)) < 0.15
-        rows = {"train": rest[~validation], "validation": rest[validation], "test": np.flatnonzero(test)}
-        groups[name] = DatasetDict({split: pool.select(numbers) for split, numbers in rows.items()})
-    return groups
+    value = {
+        "at random": lambda: np.array([order[who] for who in patients]),
+        "darkest": lambda: X.mean((1, 2, 3)),
+        "brightest": lambda: -X.mean((1, 2, 3)),
+        "least contrast": lambda: X.std((1, 2, 3)),
+        "least sharp": lambda: np.abs(np.diff(X[..., 0], axis=1)).mean((1, 2)) / (X.std((1, 2, 3)) + 1e-6),
+        "lowest patient numbers": lambda: np.array([int(re.search(r"(\d+)$", who)[1]) for who in patients]),
+    }[group]()
+    test = np.zeros(len(y), bool)
+    for kind in (0, 1):
+        test |= (y == kind) & (value <= np.quantile(value[y == kind], 0.25))
+    rest = np.flatnonzero(~test & ~np.isin(patients, patients[test]))
+    validation = rng.random(len(rest)) < 0.15
+    rows = {"train": rest[~validation], "validation": rest[validation], "test": np.flatnonzero(test)}
+    return DatasetDict({split: pool.select(numbers) for split, numbers in rows.items()})
 
 
-def measure(study, setting, train, splits, size, seed):
+def measure(study, setting, train, parts, size, seed):
     """Train once and return the rows: one for the validation and one for the test images."""
     from xraylib.model import predict_proba
 
-    X, y, X_validation, y_validation, X_test, y_test = store.load_arrays(splits, size)
+    X, y, X_validation, y_validation, X_test, y_test = store.load_arrays(parts(), size)
     model, _ = store.load_trained(train, X, y, X_validation, y_validation, seed=seed)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     for tested_on, X, y in (("validation", X_validation, y_validation), ("test", X_test, y_test)):
@@ -96,18 +118,17 @@ def main(names):
         CSV.write_text(",".join(COLUMNS) + "\n")
     with CSV.open() as file:
         done = {(row["study"], row["setting"], row["seed"]) for row in csv.DictReader(file)}
-    for study, trainings in studies(splits):
-        for training in trainings:
-            setting, seed = training[0], training[-1]
-            wanted = not names or any(name in f"{study}: {setting}" for name in names)
-            if wanted and (study, setting, str(seed)) not in done:
-                rows = list(measure(study, *training))
-                with CSV.open("a", newline="") as file:
-                    csv.DictWriter(file, COLUMNS, lineterminator="\n").writerows(rows)
-                print(
-                    f"{study}: {setting}, seed {seed}: {rows[1]['seconds']} s, {rows[1]['accuracy']:.4f} on test",
-                    flush=True,
-                )
+    for training in studies(splits):
+        study, setting, *_, seed = training
+        wanted = not names or any(name in f"{study}: {setting}, seed {seed}" for name in names)
+        if wanted and (study, setting, str(seed)) not in done:
+            rows = list(measure(*training))
+            with CSV.open("a", newline="") as file:
+                csv.DictWriter(file, COLUMNS, lineterminator="\n").writerows(rows)
+            print(
+                f"{study}: {setting}, seed {seed}: {rows[1]['seconds']} s, {rows[1]['accuracy']:.4f} on test",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
