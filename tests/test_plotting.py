@@ -84,3 +84,24 @@ def test_a_shown_figure_carries_its_alternative_text(monkeypatch):
     plotting.show(plt.figure(), "a bare figure")
     assert shown == {"image/png": {"alt": "a bare figure"}}
     assert not plt.get_fignums()
+
+
+def test_a_moved_slider_draws_anew():
+    import ipywidgets as widgets
+
+    drawn = []
+
+    def draw(height):
+        drawn.append(height)
+        figure, axis = plt.subplots()
+        axis.bar([0], [height])
+        return figure
+
+    slider = widgets.FloatSlider(0.5, min=0, max=1)
+    box = plotting.explore(draw, height=slider)
+    before = box.children[-1].value
+    slider.value = 0.9
+    assert drawn == [0.5, 0.9]
+    assert box.children[-1].value.startswith(b"\x89PNG")
+    assert box.children[-1].value != before
+    assert not plt.get_fignums()

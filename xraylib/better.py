@@ -186,7 +186,8 @@ def augment(x, u):
 
     `x` is (n, size, size, 1) in [0, 1]; so is the result, float32.
     """
-    return tint(warp(tf.convert_to_tensor(x, tf.float32), u[:, :5]), u[:, 5:9])
+    x, u = (tf.convert_to_tensor(values, tf.float32) for values in (x, u))
+    return tint(warp(x, u[:, :5]), u[:, 5:9])
 
 
 def warp(x, u):

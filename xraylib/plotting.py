@@ -4,6 +4,8 @@ The style is set once, here. Colours are seaborn's colour-blind palette; classes
 mark as well.
 """
 
+import io
+
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
@@ -20,6 +22,24 @@ def show(figure, alt):
     """Display a figure in a notebook with a text for those who cannot see it, and close it."""
     display(figure, metadata={"image/png": {"alt": alt}})
     plt.close(figure)
+
+
+def explore(draw, **sliders):
+    """ipywidgets sliders above the figure that ``draw(**values)`` returns, drawn anew whenever one is moved."""
+    import ipywidgets as widgets
+
+    picture = widgets.Image(format="png")
+
+    def update(_=None):
+        figure, png = draw(**{name: slider.value for name, slider in sliders.items()}), io.BytesIO()
+        figure.savefig(png, format="png")
+        plt.close(figure)
+        picture.value = png.getvalue()
+
+    for slider in sliders.values():
+        slider.observe(update, "value")
+    update()
+    return widgets.VBox([*sliders.values(), picture])
 
 
 def _axes(*shape, size):

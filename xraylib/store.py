@@ -138,7 +138,8 @@ def load_trained(train, X, y, X_validation, y_validation, **settings):
         (folder / "training.json").write_text(json.dumps(kept))
 
     code = (Path(inspect.getfile(train)), train.__name__, keras.__version__)
-    key = content_key(X, y, X_validation, y_validation, sorted(settings.items()), *code)
+    spelled_out = sorted({**(train.__kwdefaults__ or {}), **settings}.items())
+    key = content_key(X, y, X_validation, y_validation, spelled_out, *code)
     folder = keep(train.__name__, key, make)
     model = keras.saving.load_model(folder / "model.keras", safe_mode=True)
     kept = json.loads((folder / "training.json").read_text())

@@ -21,7 +21,7 @@ CSV = Path(__file__).parents[1] / "notebooks" / "study.csv"
 RATES = ["accuracy", "balanced_accuracy", "sensitivity", "specificity", "roc_auc"]
 COLUMNS = ["study", "setting", "size", "seed", "tested_on", "images", "parameters", "seconds", "loss", *RATES, "commit"]
 SEEDS = (0, 1, 2)
-GROUPS = ("at random", "darkest", "brightest", "least contrast", "least sharp", "lowest patient numbers")
+GROUPS = ("at random", "darkest", "least contrast", "least sharp", "lowest patient numbers")
 
 
 def studies(splits):
@@ -81,7 +81,6 @@ def held_out(splits, group):
     value = {
         "at random": lambda: np.array([order[who] for who in patients]),
         "darkest": lambda: X.mean((1, 2, 3)),
-        "brightest": lambda: -X.mean((1, 2, 3)),
         "least contrast": lambda: X.std((1, 2, 3)),
         "least sharp": lambda: np.abs(np.diff(X[..., 0], axis=1)).mean((1, 2)) / (X.std((1, 2, 3)) + 1e-6),
         "lowest patient numbers": lambda: np.array([int(re.search(r"(\d+)$", who)[1]) for who in patients]),
