@@ -34,7 +34,7 @@ CREDIT = "Kermany, Zhang, Goldbaum: Mendeley Data, doi:10.17632/rscbjbr9sj, CC B
 
 #: Names that a folder or a zip of each split may have.
 SPLIT_NAMES = {"train": ["train"], "validation": ["validation", "val", "valid"], "test": ["test"]}
-PHANTOM_SIZES = {"train": 420, "validation": 120, "test": 60}
+PHANTOM_SIZES = {"train": 630, "validation": 180, "test": 90}
 PHANTOM_QUALITY = 90  # of the JPEG files they are kept as
 HUB_SECONDS = 5  # how long the Hub may take to answer before "auto" gives it up
 
