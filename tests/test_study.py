@@ -8,7 +8,7 @@ from xraylib.data import patient_of
 
 def test_nobody_is_on_both_sides_and_each_class_gives_a_quarter(phantoms):
     groups = {name: study.held_out(phantoms, name) for name in study.GROUPS}
-    labels = np.array(phantoms["train"]["label"] + phantoms["validation"]["label"])
+    labels = np.array([*phantoms["train"]["label"], *phantoms["validation"]["label"]])
     for parts in groups.values():
         patients = {name: {patient_of(file) for file in split["file_name"]} for name, split in parts.items()}
         assert not patients["test"] & (patients["train"] | patients["validation"])
