@@ -89,10 +89,8 @@ def bootstrap_table(y, p, patients, threshold=0.5, resamples=1000, seed=0):
     """`rates` with 95% intervals from a bootstrap over patients, as a DataFrame: a row a measure, value, from, to."""
     sampled = weighted_rates(y, p, patient_weights(patients, resamples, seed), threshold)
     ends = {name: np.nanquantile(values, (0.025, 0.975)) for name, values in sampled.items()}
-    value = rates(y, p, threshold)
-    return pd.DataFrame(
-        {"value": value, "from": {n: e[0] for n, e in ends.items()}, "to": {n: e[1] for n, e in ends.items()}}
-    )
+    rows = {name: [value, *ends[name]] for name, value in rates(y, p, threshold).items()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "from", "to"])
 
 
 def threshold_for_sensitivity(y, p, sensitivity=0.95):
@@ -119,9 +117,14 @@ def calibration_error(y, p, bins=10):
     return float(np.average((table["predicted"] - table["observed"]).abs(), weights=table["images"]))
 
 
+def log_odds(p):
+    """The logits of probabilities, which are kept 1e-7 away from 0 and 1. Shape of `p`, float."""
+    return logit(np.clip(np.asarray(p, float), 1e-7, 1 - 1e-7))
+
+
 def apply_temperature(p, temperature):
     """Probabilities whose logits are divided by `temperature`: above 1 they move towards 0.5. Shape of `p`, float."""
-    return expit(logit(np.clip(np.asarray(p, float), 1e-7, 1 - 1e-7)) / temperature)
+    return expit(log_odds(p) / temperature)
 
 
 def fit_temperature(y, p):

@@ -2,9 +2,9 @@
 
 import numpy as np
 from PIL import Image
-from scipy.special import logit
 
 from xraylib.better import Views, network_of
+from xraylib.evaluation import log_odds
 from xraylib.model import predict_proba
 from xraylib.tensorflow import keras, tf
 
@@ -73,8 +73,8 @@ def occlusion(model, X, patch=None, step=None):
 def peaks_inside(maps, masks):
     """Which maps have their peak inside the mask: (n,) bool.
 
-    `maps` is (n, size, size); `masks` is (n, h, w) bool of any size, square; it
-    is read at the centre of the peak's pixel. A map that is 0 everywhere points nowhere and counts as False.
+    `maps` is (n, size, size); `masks` is (n, side, side) bool, of any side; it is read at the centre of
+    the peak's pixel. A map that is 0 everywhere points nowhere and counts as False.
     """
     n, size, _ = maps.shape
     row, column = np.unravel_index(maps.reshape(n, -1).argmax(1), (size, size))
@@ -87,7 +87,7 @@ def _log_odds(model, X):
     if _is_better(model):
         logits = network_of(model)(Views()(tf.constant(X, tf.float32)), training=False).numpy().mean(1)
         return logits[:, 1] - logits[:, 0]
-    return logit(np.clip(predict_proba(model, X).astype(float), 1e-7, 1 - 1e-7))
+    return log_odds(predict_proba(model, X))
 
 
 def _resize(maps, size):

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from datasets import DatasetDict, concatenate_datasets
 
-from xraylib import data, evaluation, store
+from xraylib import data, evaluation, preprocessing, store
 
 CSV = Path(__file__).parents[1] / "notebooks" / "study.csv"
 RATES = ["accuracy", "balanced_accuracy", "sensitivity", "specificity", "roc_auc"]
@@ -29,12 +29,10 @@ def studies(splits):
     from xraylib.model import train_better_model, train_model
 
     def to_real():
-        drawn = data.load_phantoms()
-        return DatasetDict({"train": drawn["train"], "validation": drawn["validation"], "test": splits["test"]})
+        return DatasetDict({**data.load_phantoms(), "test": splits["test"]})
 
     def fresh():
-        default, drawn = data.load_phantoms(), data.load_phantoms({"test": 2000}, seed=1)
-        return DatasetDict({"train": default["train"], "validation": default["validation"], "test": drawn["test"]})
+        return DatasetDict({**data.load_phantoms(), **data.load_phantoms({"test": 2000}, seed=1)})
 
     by_patient = partial(data.split_by_patient, splits)
     for seed in SEEDS:
@@ -74,7 +72,7 @@ def held_out(splits, group):
     The test images of `splits` are not used.
     """
     pool = concatenate_datasets([splits["train"], splits["validation"]])
-    X, y, *_ = store.load_arrays(DatasetDict(dict.fromkeys(splits, pool)), 64)
+    X, y = preprocessing.preprocess_split(pool, 64)
     patients = np.array([data.patient_of(name) for name in pool["file_name"]])
     rng = np.random.default_rng(0)
     order = {who: rng.random() for who in sorted(set(patients))}
