@@ -1,13 +1,14 @@
 """The described network: build it, train it, ask it."""
 
+import math
 import warnings
 
 import numpy as np
 
 from xraylib.better import train_better_model
 from xraylib.preprocessing import check_arrays
-from xraylib.store import watched
 from xraylib.tensorflow import keras, layers, tf
+from xraylib.training import fit, from_steps, shuffled
 
 __all__ = ["build_model", "predict_proba", "train_better_model", "train_model"]
 
@@ -44,7 +45,7 @@ def build_model():
     return model
 
 
-def train_model(X, y, X_validation, y_validation, *, epochs=20, batch_size=32, seed=0):
+def train_model(X, y, X_validation, y_validation, *, epochs=20, batch_size=32, peak_rate=None, seed=0, progress=None):
     """Train the described network from scratch.
 
     Parameters
@@ -52,7 +53,11 @@ def train_model(X, y, X_validation, y_validation, *, epochs=20, batch_size=32, s
     X, X_validation : (n, 28, 28, 1) float32 in [0, 1]
     y, y_validation : (n,) int, 0 = NORMAL, 1 = PNEUMONIA
     epochs, batch_size : int
-    seed : int, fixes the initial weights and the shuffling: twice the same call gives the same network on one machine.
+    peak_rate : float, optional. Adam's learning rate rises to it and falls to 0 again (one cycle); None keeps it at
+        the described 0.001.
+    seed : int, fixes the initial weights, and with the epoch's number the order of the images: twice the same call
+        gives the same network on one machine.
+    progress : Path of a folder where an interrupted training leaves its last whole epoch and goes on from it, optional.
 
     Returns
     -------
@@ -66,16 +71,25 @@ def train_model(X, y, X_validation, y_validation, *, epochs=20, batch_size=32, s
     check_arrays(X_validation, y_validation, (28, 28, 1))
     keras.utils.set_random_seed(seed)
     model = build_model()
+    steps = math.ceil(len(X) / batch_size)
+    if peak_rate:
+        total = steps * epochs
+        cycle = {"warmup_target": peak_rate, "warmup_steps": int(0.3 * total)}
+        rate = keras.optimizers.schedules.CosineDecay(peak_rate / 25, total - int(0.3 * total), **cycle)
+        model.compile(keras.optimizers.Adam(rate), model.loss, ["accuracy"])
+    rows = shuffled(len(X), batch_size, steps, seed)
+    X, y = tf.constant(X, tf.float32), tf.constant(y, tf.int32)
+
+    def make(step):
+        chosen = rows(step)
+        return tf.gather(X, chosen), tf.gather(y, chosen)
+
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*from_logits=True.*")  # known, and harmless here: see build_model
-        history = model.fit(
-            *(X, y),
-            epochs=epochs,
-            batch_size=batch_size,
-            validation_data=(X_validation, y_validation),
-            verbose="auto" if watched() else 0,
-        )
-    return model, {name: [float(value) for value in values] for name, values in history.history.items()}
+        validation = (np.asarray(X_validation, np.float32), np.asarray(y_validation))
+        span = {"epochs": epochs, "steps": steps, "progress": progress}
+        history = fit(model, from_steps(make, steps, epochs), validation_data=validation, **span)
+    return model, history
 
 
 def predict_proba(model, X):
