@@ -6,8 +6,9 @@ import zipfile
 
 import numpy as np
 
+from xraylib.preprocessing import preprocess_batches
 from xraylib.store import replace, watched
-from xraylib.tensorflow import keras, ops, tf
+from xraylib.tensorflow import keras, tf
 
 STATE = "last-epoch.npz"
 
@@ -30,6 +31,36 @@ def from_steps(make, steps, epochs):
 
     def batches(epoch):
         return tf.data.Dataset.range(epoch * steps, epochs * steps, output_type=tf.int32).map(make).prefetch(2)
+
+    return batches
+
+
+def from_arrays(X, y, size, steps, epochs, seed):
+    """`batches` for `fit`: the images of two arrays, `size` at a time, in an order of its own in every epoch."""
+    rows = shuffled(len(X), size, steps, seed)
+    X, y = tf.constant(X, tf.float32), tf.constant(y, tf.int32)
+
+    def make(step):
+        chosen = rows(step)
+        return tf.gather(X, chosen), tf.gather(y, chosen)
+
+    return from_steps(make, steps, epochs)
+
+
+def from_stream(stream, size):
+    """`batches` for `fit`: the images of a `datasets.IterableDataset` as they come, `size` at a time, decoded anew.
+
+    A stream that shuffles does so in another order in every epoch.
+    """
+
+    def batches(epoch):
+        def one_epoch():
+            stream.set_epoch(epoch)
+            for gray, y in preprocess_batches(stream, batch_size=size):
+                yield gray.astype(np.float32) / np.float32(255), y
+
+        shapes = tf.TensorSpec((None, 28, 28, 1), tf.float32), tf.TensorSpec((None,), tf.int64)
+        return tf.data.Dataset.from_generator(one_epoch, output_signature=shapes).prefetch(2)
 
     return batches
 
@@ -57,7 +88,7 @@ def fit(model, batches, *, epochs, steps=None, progress=None, **options):
         for name, value in logs.items():
             history.setdefault(name, []).append(float(value))
         if progress is not None:
-            values = {f"{number:04}": ops.convert_to_numpy(variable) for number, variable in enumerate(variables)}
+            values = {f"{number:04}": variable.value.numpy() for number, variable in enumerate(variables)}
             about = json.dumps({"history": history, "seconds": before + time.monotonic() - start})
             replace(progress / STATE, lambda file: np.savez(file, about=np.array(about), **values))
 
