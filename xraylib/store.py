@@ -80,7 +80,7 @@ def keep(name, key, make):
     """Return the folder of a kept thing, made first if it is missing or damaged.
 
     `make(folder)` writes files into an empty folder. Two processes that ask at once make it once. Raises `OSError`
-    naming the folder and XRAYLIB_CACHE if nothing can be written there.
+    naming the folder and XRAYLIB_CACHE if nothing can be written there or the disk is full.
     """
     folder = place(name, key)
     if is_whole(folder):
@@ -103,6 +103,11 @@ def keep(name, key, make):
                 manifest = {path.relative_to(partial).as_posix(): sha256(path) for path in files}
                 (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
                 partial.rename(folder)
+            except Exception as error:
+                if shutil.disk_usage(folder.parent).free < 1_000_000:
+                    mend = "make room, or set XRAYLIB_CACHE to a folder on another disk"
+                    raise OSError(f"The disk of {folder.parent} is full: {mend}.") from error
+                raise
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
     return folder
