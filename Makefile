@@ -3,11 +3,18 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: run run-all test lab lint publish clean
+.PHONY: run run-all test torture bench e2e lab lint publish clean
 run run-all publish: $(VENV)/installed
 	$(BIN)/python -m xraylib $@
 test: $(VENV)/installed
 	$(BIN)/python -m pytest
+torture: $(VENV)/installed
+	$(BIN)/python -m pytest -n 0 -s tests/torture
+bench: $(VENV)/installed
+	$(BIN)/python -m pytest -n 0 tests/benchmarks $(if $(IMAGES),--images $(IMAGES))
+e2e: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet playwright
+	$(BIN)/python -m pytest -n 0 tests/e2e
 lab: $(VENV)/installed
 	$(BIN)/jupyter lab notebooks
 lint: $(VENV)/installed

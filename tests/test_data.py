@@ -3,22 +3,24 @@
 import hashlib
 import io
 import json
+import time
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from xraylib import data, phantom, store
+from xraylib.preprocessing import preprocess_image, preprocess_split
 
 SPLITS = ("train", "validation", "test")
 
 
-def png(seed):
+def png(seed, side=9):
     file = io.BytesIO()
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (9, 9), np.uint8)).save(file, "PNG")
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (side, side), np.uint8)).save(file, "PNG")
     return file.getvalue()
 
 
@@ -26,7 +28,7 @@ def fill(root, split="train", classes=("NORMAL", "PNEUMONIA"), count=2):
     for kind in classes:
         (root / split / kind).mkdir(parents=True)
         for number in range(count):
-            (root / split / kind / f"person{number}_virus_{number}.png").write_bytes(png(number))
+            (root / split / kind / f"person{number}_virus_{number}.png").write_bytes(png([number, *split.encode()]))
 
 
 @pytest.fixture
@@ -36,11 +38,11 @@ def folder(tmp_path):
     return tmp_path / "set"
 
 
-def zipped(kinds=("NORMAL", "PNEUMONIA")):
+def zipped(kinds=("NORMAL", "PNEUMONIA"), seed=0, side=9):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         for number, kind in enumerate(kinds):
-            archive.writestr(f"{kind}/IM-{number:04}-0001.png", png(number))
+            archive.writestr(f"{kind}/IM-{number:04}-0001.png", png([number, seed], side))
             archive.writestr(f"{kind}/.DS_Store", "no image")
     return file.getvalue()
 
@@ -66,8 +68,8 @@ def test_the_environment_names_the_source(folder, monkeypatch):
 
 
 def test_a_folder_of_zips_is_read_like_folders(tmp_path):
-    for name in ("train", "valid", "test"):
-        (tmp_path / f"{name}.zip").write_bytes(zipped())
+    for number, name in enumerate(("train", "valid", "test")):
+        (tmp_path / f"{name}.zip").write_bytes(zipped(seed=number))
     splits = data.load_splits(tmp_path)
     assert splits["validation"]["file_name"] == ["IM-0000-0001.png", "IM-0001-0001.png"]
     assert splits["validation"]["label"] == [0, 1]
@@ -104,6 +106,71 @@ def test_a_damaged_zip_is_named(folder):
     (folder / "valid.zip").write_bytes(zipped()[:-30])
     with pytest.raises(ValueError, match="valid.zip: cannot be read as a zip .* again"):
         data.load_splits(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "link", "message"),
+    [
+        ("../NORMAL/a.png", False, "points out of the archive"),
+        ("NORMAL/../../../etc/cron.d/a.png", False, "points out of the archive"),
+        ("/NORMAL/a.png", False, "points out of the archive"),
+        ("C:\\\\NORMAL\\\\a.png", False, "points out of the archive"),
+        ("NORMAL/..\\\\a.png", False, "points out of the archive"),
+        ("NORMAL/a.png", True, "is a link"),
+    ],
+)
+def test_an_archive_that_climbs_out_is_refused(tmp_path, name, link, message):
+    for number, split in enumerate(("train", "valid", "test")):
+        (tmp_path / f"{split}.zip").write_bytes(zipped(seed=number))
+    with zipfile.ZipFile(tmp_path / "train.zip", "a") as archive:
+        member = zipfile.ZipInfo(name.replace("\\\\", "\\"))
+        member.external_attr = (0o120777 if link else 0o100644) << 16
+        archive.writestr(member, "/etc/passwd" if link else png(9))
+    before = sorted(tmp_path.parent.rglob("*"))
+    with pytest.raises(ValueError, match=f"train.zip: .* {message}"):
+        data.load_splits(tmp_path)
+    assert sorted(tmp_path.parent.rglob("*")) == before
+
+
+def test_an_archive_that_is_a_bomb_is_refused(tmp_path):
+    for number, split in enumerate(("train", "valid", "test")):
+        (tmp_path / f"{split}.zip").write_bytes(zipped(seed=number))
+    with zipfile.ZipFile(tmp_path / "test.zip", "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("NORMAL/large.png", bytes(30_000_000))
+    with pytest.raises(ValueError, match="test.zip: unpacks to 30,0.* bytes, a bomb"):
+        data.load_splits(tmp_path)
+
+
+def test_splits_that_share_a_file_are_refused(folder):
+    shared = (folder / "train" / "NORMAL" / "person1_virus_1.png").read_bytes()
+    (folder / "test" / "PNEUMONIA" / "person1_virus_1.png").write_bytes(shared)
+    with pytest.raises(ValueError, match="set: person1_virus_1.png is both in 'train' and in 'test'. Keep"):
+        data.load_splits(folder)
+
+
+def test_unreadable_images_are_left_out_with_their_rows(folder, capsys):
+    for place in ("train/NORMAL/person0_virus_0.png", "train/PNEUMONIA/person1_virus_1.png"):
+        (folder / place).write_bytes(b"<html>404</html>")
+    everything = data.load_splits(folder)
+    with pytest.raises(ValueError, match=r"(?s)^2 images cannot be read:.*person0.*person1.*on_error=\"skip\""):
+        preprocess_split(everything["train"])
+    splits = data.load_splits(folder, on_error="skip")
+    assert "Left out: 2 of 4 images" in capsys.readouterr().out
+    X, y = preprocess_split(splits["train"])
+    assert splits["train"]["file_name"] == ["person1_virus_1.png", "person0_virus_0.png"]
+    assert y.tolist() == [0, 1]
+    for row, name in enumerate(("NORMAL/person1_virus_1.png", "PNEUMONIA/person0_virus_0.png")):
+        assert np.array_equal(X[row], preprocess_image(folder / "train" / name))
+    assert "the folder set" in data.describe(splits)
+    with pytest.raises(ValueError, match="on_error must be"):
+        data.load_splits(folder, on_error="ignore")
+
+
+def test_a_class_of_unreadable_images_is_an_error(folder):
+    for path in (folder / "test" / "NORMAL").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(ValueError, match="What is left: the class folder NORMAL/ is empty"):
+        data.load_splits(folder, on_error="skip")
 
 
 def test_a_missing_split_is_named(folder):
@@ -193,20 +260,27 @@ def test_the_default_phantoms_are_what_the_generator_draws(phantoms):
 
 
 class Hub(BaseHTTPRequestHandler):
-    """As much of the Hub's interface as downloading a data set takes; `broken` says how it fails."""
+    """As much of the Hub's interface as downloading a data set takes; `broken` says how it fails, `where` at what."""
 
-    archives = {path: zipped() for path in data.ARCHIVES.values()}
-    broken = ""
-    asked = []
+    archives = {path: zipped(seed=number, side=600) for number, path in enumerate(data.ARCHIVES.values())}
+    broken, where = "", ("metadata", "archive")
+    asked, headers_seen = [], []
+    over = Event()  # ends what hangs
 
     def do_HEAD(self):
         self.do_GET()
 
     def do_GET(self):
         self.asked.append(self.path)
+        self.headers_seen.append(dict(self.headers))
         path = next((name for name in self.archives if self.path.endswith(name)), None)
         if self.broken == "404" or not (path or "/api/datasets/" in self.path):
             return self.answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
+        if ("archive" if path else "metadata") in self.where:
+            if self.broken in ("429", "500"):
+                return self.answer(int(self.broken), b"{}", {"Retry-After": "3600"} if self.broken == "429" else {})
+            if self.broken == "hangs":
+                return self.over.wait(60)
         if not path:
             files = [{"rfilename": name, "lfs": self.lfs(content)} for name, content in self.archives.items()]
             return self.answer(200, json.dumps({"_id": "0", "id": data.HUB, "siblings": files}).encode())
@@ -217,7 +291,7 @@ class Hub(BaseHTTPRequestHandler):
         start = int(self.headers.get("Range", "bytes=0-").split("=")[1].split("-")[0])
         if start:
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        cut = len(content) // 2 if self.broken == "breaks off" else None
+        cut = max(len(content) // 2 - start, 0) if self.broken in ("breaks off", "drips") else None
         self.answer(206 if start else 200, content[start:], headers, cut)
 
     def answer(self, status, content, headers=(), cut=None):
@@ -227,7 +301,10 @@ class Hub(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "GET":
             self.wfile.write(content[:cut])
-        if cut:
+        while cut is not None and self.broken == "drips" and not self.over.wait(0.3) and cut < len(content):
+            self.wfile.write(content[cut : cut + 1])
+            cut += 1
+        if cut is not None:
             self.close_connection = True
 
     @staticmethod
@@ -241,7 +318,7 @@ class Hub(BaseHTTPRequestHandler):
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     """A Hub on loopback, with empty caches."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("FreshHub", (Hub,), {"asked": []}))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("FreshHub", (Hub,), {"asked": [], "headers_seen": []}))
     Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"
     import huggingface_hub.constants as constants
@@ -258,7 +335,9 @@ def hub(tmp_path, monkeypatch):
             monkeypatch.setattr(module, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setenv("XRAYLIB_CACHE", str(tmp_path / "kept"))
+    server.RequestHandlerClass.over = Event()
     yield server.RequestHandlerClass
+    server.RequestHandlerClass.over.set()
     server.shutdown()
     server.server_close()
 
@@ -289,3 +368,32 @@ def test_a_failed_download_leaves_nothing_and_a_second_try_succeeds(hub, how, me
     assert not store.is_whole(data._hub_folder())
     hub.broken = ""
     assert data.load_splits("auto")["test"]["label"] == [0, 1]
+    begun = [headers.get("Range") for headers in hub.headers_seen if headers.get("Range")]
+    assert bool(begun) == (how == "breaks off")  # the second try asked for the rest alone
+
+
+@pytest.mark.parametrize("where", ["metadata", "archive"])
+@pytest.mark.parametrize("how", ["429", "500", "hangs", "drips"])
+def test_a_hub_that_does_not_answer_is_given_up_soon(hub, monkeypatch, how, where):
+    monkeypatch.setattr(data, "HUB_SECONDS", 1)
+    monkeypatch.setattr(data, "STALLED", (1, 1000))
+    hub.broken, hub.where = how, (where,)
+    start = time.monotonic()
+    if (how, where) != ("drips", "metadata"):  # the answer to the first question is too short to drip
+        with pytest.raises(ConnectionError, match="Try again|Run it again"):
+            data.load_splits("hub")
+    assert time.monotonic() - start < 15
+    assert not store.place("hub", "*").parent.exists() or not list(store.home().glob("hub-*"))
+    hub.broken = ""
+    hub.over.set()
+    monkeypatch.setattr(data, "HUB_SECONDS", 30)
+    monkeypatch.setattr(data, "STALLED", (30, 1000))
+    assert data.load_splits("hub")["test"]["label"] == [0, 1]
+
+
+def test_no_token_is_sent_and_no_code_asked_for(hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    data.load_splits("hub")
+    assert hub.headers_seen
+    assert not any("authorization" in {name.lower() for name in headers} for headers in hub.headers_seen)
+    assert not any(path.endswith(".py") for path in hub.asked)

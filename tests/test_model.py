@@ -1,10 +1,14 @@
 """The described network: its layers, its training, its probabilities."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from xraylib import store
-from xraylib.model import build_model, keras, predict_proba, train_model
+from xraylib.model import build_model, keras, predict_files, predict_proba, train_model
+from xraylib.preprocessing import preprocess_image
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +71,25 @@ def test_the_answer_does_not_depend_on_the_batch(trained, arrays):
     assert np.allclose([predict_proba(model, X[i : i + 1])[0] for i in range(5)], together[:5], atol=1e-6)
     assert np.allclose(together[:64], together[256:320], atol=1e-6)
     assert predict_proba(model, X[:0]).shape == (0,)
+
+
+def test_a_folder_of_files_gives_a_table(trained, tmp_path):
+    for number in range(6):
+        noise = np.random.default_rng(number).integers(0, 256, (50, 40), np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{5 - number}.png")
+    table = predict_files(trained[0], tmp_path)
+    assert [Path(file).name for file in table["file"]] == [f"{number}.png" for number in range(6)]
+    alone = [predict_proba(trained[0], preprocess_image(file)[None])[0] for file in table["file"]]
+    assert np.allclose(table["probability"], alone, atol=1e-6)
+    assert predict_files(trained[0], list(table["file"])[::-1])["probability"].tolist() == pytest.approx(alone[::-1])
+    (tmp_path / "2.png").write_bytes(b"")
+    (tmp_path / "4.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"(?s)2 images cannot be read.*2\.png.*4\.png"):
+        predict_files(trained[0], tmp_path)
+    with pytest.raises(FileNotFoundError, match="nowhere: nothing to predict"):
+        predict_files(trained[0], [tmp_path / "nowhere"])
+    with pytest.raises(FileNotFoundError, match="no file is given"):
+        predict_files(trained[0], tmp_path / "nowhere")
 
 
 def test_wrong_shapes_are_named(trained, arrays):

@@ -1,14 +1,22 @@
 """One image to one array, and a split to arrays."""
 
 import io
+import struct
+import subprocess
+import sys
+import zlib
 
 import numpy as np
 import pytest
-from datasets import Dataset
+from datasets import Dataset, IterableDataset
+from datasets.distributed import split_dataset_by_node
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from xraylib import data, phantom
-from xraylib.preprocessing import preprocess_image, preprocess_split
+from xraylib.preprocessing import preprocess_batches, preprocess_image, preprocess_split
 
 
 @pytest.fixture(scope="module")
@@ -94,14 +102,112 @@ def test_what_is_no_image_is_named(tmp_path, content):
         preprocess_image(path)
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG"])
-def test_a_file_that_is_cut_off_is_named(radiograph, tmp_path, form):
-    whole = encoded(radiograph, form)
-    path = tmp_path / "scan.jpg"
-    for share in (0.05, 0.3, 0.6, 0.9):
-        path.write_bytes(whole[: int(share * len(whole))])
+@pytest.mark.parametrize("options", [{"format": "JPEG"}, {"format": "JPEG", "progressive": True}, {"format": "PNG"}])
+def test_a_file_that_is_cut_off_is_named(radiograph, tmp_path, options):
+    file = io.BytesIO()
+    radiograph.resize((150, 150)).save(file, **options)
+    whole, path = file.getvalue(), tmp_path / "scan.jpg"
+    assert preprocess_image(whole).shape == (28, 28, 1)
+    least = 6 if options["format"] == "PNG" else 1  # of a PNG, the last chunk but its name may be missing
+    for length in [*range(0, len(whole), len(whole) // 97), *range(len(whole) - 40, len(whole) - least)]:
+        path.write_bytes(whole[:length])
         with pytest.raises(ValueError, match="scan.jpg"):
             preprocess_image(path)
+
+
+@pytest.mark.parametrize(
+    ("form", "modes"),
+    {
+        "JPEG": ["L", "RGB", "CMYK"],
+        "PNG": ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"],
+        "TIFF": ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F"],
+        "BMP": ["1", "L", "P", "RGB"],
+        "WEBP": ["RGB", "RGBA"],
+        "GIF": ["1", "L", "P", "RGB"],
+    }.items(),
+)
+def test_every_format_and_mode_gives_the_same_picture(form, modes):
+    ramp = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (64, 1))
+    expected = described(Image.fromarray(ramp))
+    for mode in modes:
+        if mode == "I;16":
+            image = Image.fromarray(ramp.astype(np.uint16) * 257)
+        elif mode == "1":
+            image = Image.fromarray(ramp).convert("1", dither=Image.Dither.NONE)
+        else:
+            image = Image.fromarray(ramp).convert(mode)
+        wanted = described(image.convert("L")) if mode == "1" else expected
+        got = preprocess_image(encoded(image, form, **({"lossless": True} if form == "WEBP" else {})))[..., 0]
+        assert np.abs(got - wanted).mean() < 0.02, mode
+
+
+def test_the_first_frame_of_an_animation_is_taken():
+    frames = [Image.new("L", (9, 9), level) for level in (51, 255)]
+    assert np.allclose(preprocess_image(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])), 0.2)
+
+
+def test_pixels_that_are_no_numbers_are_named(tmp_path):
+    values = np.full((9, 9), 0.5, np.float32)
+    values[4, 4] = np.nan
+    Image.fromarray(values).save(tmp_path / "scan.tiff")
+    with pytest.raises(ValueError, match="scan.tiff: .* not numbers"):
+        preprocess_image(tmp_path / "scan.tiff")
+
+
+def test_a_decompression_bomb_is_refused_before_memory_is_taken(tmp_path):
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(10_000_000))) + chunk(b"IEND", b"")
+    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    code = """if True:
+        import resource, sys
+        from xraylib.preprocessing import preprocess_image
+        start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        try:
+            preprocess_image(sys.argv[1])
+        except ValueError as error:
+            print(error)
+        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) // 1024)
+    """
+    command = [sys.executable, "-W", "error", "-c", code, tmp_path / "bomb.png"]
+    *message, megabytes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert "bomb.png: cannot be read as an image" in message[0]
+    assert int(megabytes) < 500
+
+
+pictures = st.one_of(
+    arrays.arrays(np.uint8, st.tuples(st.integers(1, 70), st.integers(1, 70))),
+    arrays.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40), st.sampled_from([2, 3, 4]))),
+    arrays.arrays(np.uint16, st.tuples(st.integers(1, 40), st.integers(1, 40))),
+    arrays.arrays(np.float32, st.tuples(st.integers(1, 40), st.integers(1, 40))),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(pictures, st.integers(1, 64))
+def test_any_picture_is_an_array_or_an_error(picture, size):
+    try:
+        result = preprocess_image(Image.fromarray(picture), size)
+    except ValueError as error:
+        assert not np.isfinite(picture).all(), error
+    else:
+        assert (result.shape, result.dtype) == ((size, size, 1), np.float32)
+        assert 0 <= result.min() <= result.max() <= 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=400), st.sampled_from(["JPEG", "PNG", "TIFF", "GIF", "WEBP", "BMP"]), st.data())
+def test_any_bytes_are_an_array_or_an_error(junk, form, data):
+    whole = encoded(Image.fromarray(np.arange(36, dtype=np.uint8).reshape(6, 6)), form)
+    place = data.draw(st.integers(0, len(whole)))
+    try:
+        result = preprocess_image(whole[:place] + junk + whole[place + len(junk) // 2 :])
+    except ValueError:
+        return
+    assert (result.shape, result.dtype) == ((28, 28, 1), np.float32)
+    assert 0 <= result.min() <= result.max() <= 1
 
 
 def test_wrong_arguments(tmp_path):
@@ -131,3 +237,38 @@ def test_an_unreadable_image_of_a_split_is_named():
     columns = {"image": images, "label": [0, 1], "file_name": ["good.png", "bad.png"]}
     with pytest.raises(ValueError, match="bad.png: cannot be read"):
         preprocess_split(Dataset.from_dict(columns, features=data.FEATURES))
+
+
+class Counted:
+    """A source that counts what was taken from it."""
+
+    def __init__(self, split):
+        self.split, self.taken = split, 0
+
+    def __call__(self):
+        for row in self.split:
+            self.taken += 1
+            yield row
+
+
+def test_a_stream_is_read_a_little_ahead(phantoms):
+    source = Counted(phantoms["test"].select(range(60)))
+    stream = IterableDataset.from_generator(source, features=data.FEATURES)
+    given = 0
+    for gray, y in preprocess_batches(stream, batch_size=8):
+        assert (gray.dtype, y.dtype) == (np.uint8, np.int64)
+        given += len(y)
+        assert source.taken <= given + 2 * 8
+    assert given == source.taken == 60
+
+
+def test_a_stream_gives_the_arrays_of_its_split_also_in_parts(phantoms):
+    split = phantoms["test"].select(range(20))
+    X, y = preprocess_split(split)
+    stream = split.to_iterable_dataset(num_shards=4)
+    whole = preprocess_split(stream)
+    assert np.array_equal(whole[0], X)
+    assert np.array_equal(whole[1], y)
+    parts = [preprocess_split(split_dataset_by_node(stream, rank, 2)) for rank in (0, 1)]
+    assert [len(labels) for _, labels in parts] == [10, 10]
+    assert sorted(part.tobytes() for images, _ in parts for part in images) == sorted(x.tobytes() for x in X)

@@ -18,6 +18,7 @@ from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
 from xraylib import data, evaluation, store
+from xraylib.store import replace
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build"
@@ -103,13 +104,6 @@ def tagged_pictures(notebook):
                     output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {})
                 ]
                 yield tag.removeprefix("img:"), base64.b64decode(pictures[0])
-
-
-def replace(path, content):
-    """Write text or bytes so that the file at `path` is the old one or the new one, never a half."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content.encode() if isinstance(content, str) else content)
-    partial.replace(path)
 
 
 if __name__ == "__main__":

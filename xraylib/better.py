@@ -7,8 +7,8 @@ each ingredient and `notebooks/ablation.csv` has the measurements.
 import numpy as np
 
 from xraylib.preprocessing import check_arrays
-from xraylib.store import watched
 from xraylib.tensorflow import keras, layers, ops, tf
+from xraylib.training import fit, from_steps, shuffled
 
 FINE, COARSE = 64, 28  # sides in pixels at which the standardised and the local view work, at most
 SHIFT = 0.035  # test-time shift as a share of the side: one pixel at 28
@@ -18,7 +18,7 @@ PEAK_RATE, WEIGHT_DECAY, WARM_UP = 4e-3, 0.05, 0.25  # of AdamW; the warm-up is 
 registered = keras.saving.register_keras_serializable(package="xraylib")
 
 
-def train_better_model(X, y, X_validation, y_validation, *, seed=0, epochs=None, balance=0.5):
+def train_better_model(X, y, X_validation, y_validation, *, seed=0, epochs=None, balance=0.5, progress=None):
     """Train the better network from scratch.
 
     Parameters
@@ -30,6 +30,7 @@ def train_better_model(X, y, X_validation, y_validation, *, seed=0, epochs=None,
     balance : float, how much of the training set's class shares is taken out of the answer: with 0 the probabilities
         expect the shares of training, with 1 as many NORMAL as PNEUMONIA. Between lies a hedge for images from
         elsewhere, whose shares nobody knows.
+    progress : Path of a folder where an interrupted training leaves its last whole epoch and goes on from it, optional.
 
     Returns
     -------
@@ -47,7 +48,7 @@ def train_better_model(X, y, X_validation, y_validation, *, seed=0, epochs=None,
         raise ValueError(f"The better network takes images of 28 to 96 pixels, not {size}.")
     epochs = epochs or (24 if size < 48 else 26)
     views, network = Views(), build(size, len(X) < SMALL_SET, seed)
-    batches, steps = _batches(X, y, views, seed, epochs)
+    make, steps = _batches(X, y, views, seed)
 
     warm = int(WARM_UP * steps * epochs)
     rate = {"warmup_target": PEAK_RATE, "warmup_steps": warm, "alpha": 0.001}
@@ -59,16 +60,16 @@ def train_better_model(X, y, X_validation, y_validation, *, seed=0, epochs=None,
     fuse = len(X) >= SMALL_SET  # XLA fuses the normalisation, a third faster, but takes half a minute to begin
     trained.compile(optimizer, loss, metrics=[_accuracy], jit_compile=fuse)
     y_each = np.repeat(np.asarray(y_validation)[:, None], network.output_shape[1], 1)
-    history = trained.fit(
-        batches,
+    history = fit(
+        trained,
+        from_steps(make, steps, epochs),
         epochs=epochs,
-        steps_per_epoch=steps,
-        shuffle=False,  # the batches are shuffled already
+        steps=steps,
+        progress=progress,
         validation_data=(tuple(views(tf.constant(X_validation, tf.float32))), y_each),
         validation_batch_size=-(-len(X_validation) // -(-len(X_validation) // 512)),  # equal parts: compiled once
-        verbose="auto" if watched() else 0,
-    ).history
-    history = {name.removeprefix("_").replace("val__", "val_"): [float(v) for v in h] for name, h in history.items()}
+    )
+    history = {name.removeprefix("_").replace("val__", "val_"): values for name, values in history.items()}
 
     inputs = keras.Input((size, size, 1))
     logits = network(views(Shifts()(inputs)))
@@ -223,26 +224,23 @@ def cutout(view, u):
     return tf.where(hit[..., None], 0.0, view)
 
 
-def _batches(X, y, views, seed, epochs):
-    """The batches of all epochs, augmented, as a `tf.data.Dataset`, and the steps of an epoch.
-
-    What a batch holds follows from the seed and the number of its step alone.
-    """
+def _batches(X, y, views, seed):
+    """What makes the batch of a step, augmented, from the step's number and the seed alone; the steps of an epoch."""
     n, size = len(X), 32 if len(X) < SMALL_SET else 64
     steps = max(n // size, 1)
+    rows = shuffled(n, size, steps, seed)
     fine, y = _shrink(tf.constant(X, tf.float32), FINE), tf.constant(y, tf.int32)
     coarse = fine if fine.shape[1] <= COARSE else _shrink(tf.constant(X, tf.float32), COARSE)
 
     def make(step):
-        order = tf.random.experimental.stateless_shuffle(tf.range(n), seed=[seed, step // steps])
-        chosen = order[(step % steps) * size :][:size]
+        chosen = rows(step)
         u = tf.random.stateless_uniform([size, 14], seed=[seed + 1, step])[: tf.shape(chosen)[0]]
         large = warp(tf.gather(fine, chosen), u[:, :5])
         small = large if coarse is fine else warp(tf.gather(coarse, chosen), u[:, :5])
         both = views(tint(large, u[:, 5:9]), small)  # the local view needs no change of intensity: it cancels there
         return tuple(cutout(view, u[:, 9:]) for view in both), tf.repeat(tf.gather(y, chosen)[:, None], 2, 1)
 
-    return tf.data.Dataset.range(steps * epochs, output_type=tf.int32).map(make).prefetch(2), steps
+    return make, steps
 
 
 def _accuracy(y, logits):

@@ -4,10 +4,13 @@ import hashlib
 import io
 import os
 import re
+import stat
 import threading
+import time
 import zipfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -20,6 +23,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from xraylib import phantom, store
+from xraylib.decoding import read_image
 
 CLASSES = ["NORMAL", "PNEUMONIA"]
 FEATURES = Features({"image": ImageFeature(), "label": ClassLabel(names=CLASSES), "file_name": Value("string")})
@@ -37,11 +41,13 @@ SPLIT_NAMES = {"train": ["train"], "validation": ["validation", "val", "valid"],
 PHANTOM_SIZES = {"train": 630, "validation": 180, "test": 90}
 PHANTOM_QUALITY = 90  # of the JPEG files they are kept as
 HUB_SECONDS = 5  # how long the Hub may take to answer before "auto" gives it up
+STALLED = 30, 100_000  # a download is given up when in so many seconds fewer bytes than this arrive
+MAX_UNPACKED = 20  # an archive of images unpacks to about its own size; to more than 20 times means a bomb
 
 PATIENT = re.compile(r"(person|NORMAL2-IM-|IM-|phantom)(\d+)(?:_(bacteria|virus))?")
 
 
-def load_splits(source=None):
+def load_splits(source=None, on_error="raise"):
     """The radiographs as a `datasets.DatasetDict` with the splits ``train``, ``validation`` and ``test``.
 
     Parameters
@@ -55,6 +61,9 @@ def load_splits(source=None):
         - ``"auto"``: the Hub if it is kept already or answers within a few seconds, otherwise the phantoms.
 
         None takes the environment variable XRAYLIB_SOURCE, else ``"auto"``.
+    on_error : str
+        With ``"skip"`` every image is decoded once, and those that cannot be read are left out of the splits; a notice
+        counts and names them. With ``"raise"`` they are found when they are used.
 
     Returns
     -------
@@ -63,9 +72,12 @@ def load_splits(source=None):
 
     Raises
     ------
-    FileNotFoundError if a source, split or class folder is missing; ValueError if a class is empty or unknown or a
-    zip is damaged; ConnectionError if the Hub fails. Each names the thing and the mend.
+    FileNotFoundError if a source, split or class folder is missing; ValueError if a class is empty or unknown, a zip
+    is damaged or tries to leave its folder, or two splits share a file; ConnectionError if the Hub fails. Each names
+    the thing and the mend.
     """
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f'on_error must be "raise" or "skip", not {on_error!r}.')
     source = decide_source(source)
     if source == "phantom":
         return load_phantoms()
@@ -78,7 +90,34 @@ def load_splits(source=None):
         splits, title = _load_folder(Path(source).expanduser()), f"the folder {Path(source).name}"
     for split in splits.values():
         split.info.description = title
-    return splits
+    return DatasetDict({n: drop_unreadable(split) for n, split in splits.items()}) if on_error == "skip" else splits
+
+
+def drop_unreadable(split):
+    """The split without the images that cannot be read; a notice names them. Raises ValueError if none or a whole class
+    is left."""
+
+    def error(row):
+        image = row["image"]
+        try:
+            read_image(image["path"] if image["bytes"] is None else image["bytes"], row["file_name"], side=1)
+        except ValueError as error:
+            return str(error)
+
+    rows = split.cast_column("image", ImageFeature(decode=False))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        errors = [found for batch in _batched(rows, 256) for found in pool.map(error, batch)]
+    if bad := [message for message in errors if message]:
+        print(f"Left out: {len(bad)} of {len(rows)} images that cannot be read.", *bad, sep="\n  ")
+        split = split.select([number for number, message in enumerate(errors) if not message])
+        _check_classes("What is left", Counter({name: split["label"].count(i) for i, name in enumerate(CLASSES)}))
+    return split
+
+
+def _batched(rows, size):
+    """The rows of a split as lists of dicts: only `size` images are in memory at once."""
+    for batch in rows.iter(size):
+        yield [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
 
 
 def decide_source(source=None):
@@ -158,7 +197,7 @@ def content_of(splits):
         split = splits[name].cast_column("image", ImageFeature(decode=False))
         for batch in split.iter(256):
             for image, label, file_name in zip(batch["image"], batch["label"], batch["file_name"], strict=True):
-                content = Path(image["path"]).read_bytes() if image["bytes"] is None else image["bytes"]
+                content = _content(image)
                 digest.update(f"{name} {label} {file_name} {len(content)}\n".encode())
                 digest.update(content)
     return digest.hexdigest()[:16]
@@ -173,7 +212,28 @@ def _load_folder(root):
     places = {name: _find_split(root, name) for name in SPLIT_NAMES}
     zips = [path for path in places.values() if path.suffix == ".zip"]
     kept = _keep_zips("folder", places) if zips else None
-    return DatasetDict({n: kept[n] if path in zips else _read_folder(path) for n, path in places.items()})
+    splits = DatasetDict({n: kept[n] if path in zips else _read_folder(path) for n, path in places.items()})
+    _check_shared(root, splits)
+    return splits
+
+
+def _check_shared(root, splits):
+    """Raise ValueError if two splits hold a file of the same name and content. Only files of one name are read."""
+    seen = {}
+    for name, split in splits.items():
+        for number, file_name in enumerate(split["file_name"]):
+            seen.setdefault(file_name, []).append((name, number))
+    for file_name, places in seen.items():
+        first = {}
+        for name, number in places if len({name for name, _ in places}) > 1 else []:
+            row = splits[name].cast_column("image", ImageFeature(decode=False))[number]
+            other = first.setdefault(_content(row["image"]), name)
+            if other != name:
+                raise ValueError(f"{root}: {file_name} is both in {other!r} and in {name!r}. Keep it in one of them.")
+
+
+def _content(image):
+    return Path(image["path"]).read_bytes() if image["bytes"] is None else image["bytes"]
 
 
 def _find_split(root, name):
@@ -215,6 +275,7 @@ def _read_zip(path):
     """The rows of one zip, one by one. Members are read by name and never unpacked to the disk."""
     with zipfile.ZipFile(path) as archive:
         files = []
+        _check_members(path, archive.infolist())
         for info in archive.infolist():
             *_, kind, file_name = "", *PurePosixPath(info.filename).parts
             if not info.is_dir() and file_name[0] != "." and "__MACOSX" not in info.filename:
@@ -223,6 +284,19 @@ def _read_zip(path):
         for kind, file_name, info in sorted(files, key=lambda row: row[:2]):
             image = {"bytes": archive.read(info), "path": file_name}
             yield {"image": image, "label": CLASSES.index(kind), "file_name": file_name}
+
+
+def _check_members(path, members):
+    """Raise ValueError for an archive that no honest program packs, though nothing is ever unpacked to the disk."""
+    for member in members:
+        parts = PurePosixPath(member.filename.replace("\\", "/")).parts
+        if parts[:1] == ("/",) or ".." in parts or re.match(r"[A-Za-z]:", member.filename):
+            raise ValueError(f"{path}: {member.filename} points out of the archive. Do not use an archive like this.")
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise ValueError(f"{path}: {member.filename} is a link. Pack the files themselves.")
+    unpacked = sum(member.file_size for member in members)
+    if unpacked > MAX_UNPACKED * max(path.stat().st_size, 1_000_000):
+        raise ValueError(f"{path}: unpacks to {unpacked:,} bytes, a bomb. Do not use an archive like this.")
 
 
 def _keep_zips(name, places, key=None):
@@ -264,24 +338,46 @@ def _hub_folder():
     return store.place("hub", store.content_key(constants.ENDPOINT, HUB))
 
 
-def _hub_checksums():
-    """The SHA-256 of each archive as the repo states it, or ConnectionError after `HUB_SECONDS`."""
+def _within(seconds, call, progress=None, enough=1):
+    """What ``call()`` returns, or TimeoutError if `progress` (a function) does not grow by `enough` in `seconds`.
+
+    A server may drip bytes or ask for patience for ever: the thread that waits for it is left behind.
+    """
     answer = []
 
     def ask():
         try:
-            answer.append(HfApi().dataset_info(HUB, files_metadata=True, timeout=HUB_SECONDS, token=False))
-        except Exception as error:  # whatever goes wrong on the way is one thing to the reader: no answer
-            answer.append(error)
+            answer.append((call(), None))
+        except Exception as error:
+            answer.append((None, error))
 
-    thread = threading.Thread(target=ask, daemon=True)  # a server may drip bytes for ever: the thread is left behind
+    thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    thread.join(HUB_SECONDS)
-    info = answer[0] if answer else TimeoutError(f"no answer within {HUB_SECONDS} s")
+    reached, deadline = 0, time.monotonic() + seconds
+    while thread.is_alive():
+        thread.join(min(0.25, seconds))
+        now = progress() if progress else 0
+        if now >= reached + enough:
+            reached, deadline = now, time.monotonic() + seconds
+        if thread.is_alive() and time.monotonic() > deadline:
+            raise TimeoutError(f"no answer within {seconds} s")
+    value, error = answer[0]
+    if error:
+        raise error
+    return value
+
+
+def _hub_checksums():
+    """The SHA-256 of each archive as the repo states it, or ConnectionError after `HUB_SECONDS`."""
     mend = 'Try again with a network, or use source="phantom" or a folder of images.'
-    if isinstance(info, Exception):
-        reason = f"{type(info).__name__}: {info}".splitlines()[0]
-        raise ConnectionError(f"The Hub does not give {HUB} ({reason}). {mend}") from None
+
+    def ask():
+        return HfApi().dataset_info(HUB, files_metadata=True, timeout=HUB_SECONDS, token=False)
+
+    try:
+        info = _within(HUB_SECONDS, ask)
+    except Exception as error:  # whatever goes wrong on the way is one thing to the reader: no answer
+        raise ConnectionError(f"The Hub does not give {HUB} ({_reason(error)}). {mend}") from None
     stated = {file.rfilename: file.lfs.sha256 for file in info.siblings if file.lfs}
     if missing := [path for path in ARCHIVES.values() if path not in stated]:
         raise ConnectionError(f"The Hub's {HUB} lacks {missing[0]}. {mend}")
@@ -297,13 +393,23 @@ def _load_hub():
     return DatasetDict({name: Dataset.from_file(str(folder / f"{name}.arrow")) for name in ARCHIVES})
 
 
+def _reason(error):
+    return (f"{type(error).__name__}: {error}".splitlines() or [""])[0]
+
+
 def _download(path, digest):
     mend = "Run it again: what has arrived is kept, and the download goes on from there."
+    blobs = Path(constants.HF_HUB_CACHE, f"datasets--{HUB.replace('/', '--')}", "blobs")
+
+    def arrived():
+        return sum(file.stat().st_size for file in blobs.glob("*") if file.exists())
+
+    constants.DOWNLOAD_CHUNK_SIZE = 2**18  # bytes: written, and so kept, as they come (10 MB by default)
     try:
-        file = Path(hf_hub_download(HUB, path, repo_type="dataset", token=False))
+        fetch = partial(hf_hub_download, HUB, path, repo_type="dataset", token=False)
+        file = Path(_within(STALLED[0], fetch, arrived, STALLED[1]))
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise ConnectionError(f"The download of {path} from the Hub broke off ({reason}). {mend}") from None
+        raise ConnectionError(f"The download of {path} from the Hub broke off ({_reason(error)}). {mend}") from None
     if store.sha256(file) != digest:
         file.resolve().unlink()
         file.unlink(missing_ok=True)

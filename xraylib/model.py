@@ -1,15 +1,23 @@
 """The described network: build it, train it, ask it."""
 
+import math
 import warnings
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from datasets import Dataset, IterableDataset
 
 from xraylib.better import train_better_model
-from xraylib.preprocessing import check_arrays
-from xraylib.store import watched
+from xraylib.data import FEATURES
+from xraylib.preprocessing import check_arrays, preprocess_batches
 from xraylib.tensorflow import keras, layers, tf
+from xraylib.training import fit, from_arrays, from_stream
 
-__all__ = ["build_model", "predict_proba", "train_better_model", "train_model"]
+__all__ = ["QUICK", "build_model", "predict_files", "predict_proba", "train_better_model", "train_model"]
+
+#: Settings of `train_model` that reach the described accuracy in less than a third of the described time.
+QUICK = {"epochs": 6, "batch_size": 64, "peak_rate": 2e-3}
 
 
 def build_model():
@@ -44,15 +52,21 @@ def build_model():
     return model
 
 
-def train_model(X, y, X_validation, y_validation, *, epochs=20, batch_size=32, seed=0):
+def train_model(X, y, X_validation, y_validation, *, epochs=20, batch_size=32, peak_rate=None, seed=0, progress=None):
     """Train the described network from scratch.
 
     Parameters
     ----------
     X, X_validation : (n, 28, 28, 1) float32 in [0, 1]
     y, y_validation : (n,) int, 0 = NORMAL, 1 = PNEUMONIA
+        Instead of `X` a stream, a `datasets.IterableDataset` with the columns of `xraylib.data.load_splits`, and None
+        for `y`: every epoch decodes it again, in the order in which it comes, a few batches ahead.
     epochs, batch_size : int
-    seed : int, fixes the initial weights and the shuffling: twice the same call gives the same network on one machine.
+    peak_rate : float, optional. Adam's learning rate rises to it and falls to 0 again (one cycle); None keeps it at
+        the described 0.001.
+    seed : int, fixes the initial weights, and with the epoch's number the order of the images: twice the same call
+        gives the same network on one machine.
+    progress : Path of a folder where an interrupted training leaves its last whole epoch and goes on from it, optional.
 
     Returns
     -------
@@ -62,20 +76,29 @@ def train_model(X, y, X_validation, y_validation, *, epochs=20, batch_size=32, s
 
     Raises ValueError if an array has another shape or the two have different lengths.
     """
-    check_arrays(X, y, (28, 28, 1))
     check_arrays(X_validation, y_validation, (28, 28, 1))
+    if isinstance(X, IterableDataset):
+        batches, steps = from_stream(X, batch_size), None
+    else:
+        check_arrays(X, y, (28, 28, 1))
+        steps = math.ceil(len(X) / batch_size)
+        batches = from_arrays(X, y, batch_size, steps, epochs, seed)
     keras.utils.set_random_seed(seed)
     model = build_model()
+    if peak_rate and not steps:
+        raise ValueError("One cycle needs the number of images: a stream does not tell it. Leave out peak_rate.")
+    if peak_rate:
+        total = steps * epochs
+        cycle = {"warmup_target": peak_rate, "warmup_steps": int(0.3 * total)}
+        rate = keras.optimizers.schedules.CosineDecay(peak_rate / 25, total - int(0.3 * total), **cycle)
+        model.compile(keras.optimizers.Adam(rate), model.loss, metrics=["accuracy"])
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*from_logits=True.*")  # known, and harmless here: see build_model
-        history = model.fit(
-            *(X, y),
-            epochs=epochs,
-            batch_size=batch_size,
-            validation_data=(X_validation, y_validation),
-            verbose="auto" if watched() else 0,
-        )
-    return model, {name: [float(value) for value in values] for name, values in history.history.items()}
+        warnings.filterwarnings("ignore", message=".*ran out of data.*")  # so a stream ends its epoch
+        validation = (np.asarray(X_validation, np.float32), np.asarray(y_validation))
+        span = {"epochs": epochs, "steps": steps, "progress": progress}
+        history = fit(model, batches, validation_data=validation, **span)
+    return model, history
 
 
 def predict_proba(model, X):
@@ -88,8 +111,31 @@ def predict_proba(model, X):
     X = np.asarray(X, np.float32)
     check_arrays(X, shape=model.input_shape[1:])
     forward = _traced(model)
-    parts = [forward(X[start : start + 256]).numpy() for start in range(0, len(X), 256)]
+    parts = [forward(tf.constant(X[start : start + 256])).numpy() for start in range(0, len(X), 256)]
     return np.concatenate([np.empty(0, np.float32), *parts])
+
+
+def predict_files(model, files):
+    """The probability of PNEUMONIA for many image files, decoded in parallel while the network works.
+
+    `model` is what `train_model` or `train_better_model` returns; `files` a folder, of which all files count whose name
+    does not begin with a dot, or a list of paths. Returns a `pandas.DataFrame` with the columns ``file`` (str) and
+    ``probability`` (float32 in [0, 1]), in the order of `files`. Raises FileNotFoundError if there is no file, and
+    ValueError that lists every file that cannot be read.
+    """
+    if isinstance(files, str | Path):
+        files = [path for path in sorted(Path(files).rglob("*")) if path.is_file() and path.name[0] != "."]
+    names = [str(path) for path in files]
+    if missing := [name for name in names if not Path(name).is_file()] or ([] if names else ["no file is given"]):
+        raise FileNotFoundError(f"{missing[0]}: nothing to predict. Give a folder of image files or their paths.")
+    columns = {
+        "image": [{"path": name, "bytes": None} for name in names],
+        "label": [0] * len(names),
+        "file_name": names,
+    }
+    batches = preprocess_batches(Dataset.from_dict(columns, features=FEATURES), model.input_shape[1], 256)
+    parts = [predict_proba(model, gray / np.float32(255)) for gray, _ in batches]
+    return pd.DataFrame({"file": names, "probability": np.concatenate(parts)})
 
 
 def _traced(model):
@@ -105,5 +151,5 @@ def _traced(model):
                 x = layer(x)
             return tf.nn.softmax(x @ last.kernel + last.bias)[:, 1]
 
-        vars(model)["_to_probability"] = forward
+        vars(model)["_to_probability"] = forward.get_concrete_function()  # called with less ado
     return vars(model)["_to_probability"]

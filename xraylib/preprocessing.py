@@ -1,21 +1,21 @@
 """One image to one array: the described steps (resize, grayscale, divide by 255), and the same for a whole split."""
 
-import io
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from tqdm.auto import tqdm
 
+from xraylib.decoding import read_image
 from xraylib.store import watched
 
 #: The decoder may hand over a JPEG this many times larger than asked for, not smaller: 4 keeps the mean difference
 #: from decoding at full size near 0.1 gray levels.
 DRAFT_MARGIN = 4
-MAX_PIXELS = 100_000_000
+READ_AHEAD = 64  # images taken from a split at once
 
 
 def preprocess_image(image, size=28):
@@ -24,8 +24,9 @@ def preprocess_image(image, size=28):
     Parameters
     ----------
     image : str or Path, bytes, PIL.Image.Image, or uint8 array of shape (h, w) or (h, w, 3)
-        A file, an encoded file's content, or a picture in memory. Transparency is laid over black, 16-bit gray is
-        scaled from its full range, and a picture with an EXIF orientation is turned upright.
+        A file, an encoded file's content, or a picture in memory: JPEG, PNG, TIFF, BMP, WebP, GIF (first frame) or,
+        with the optional pydicom, DICOM. Transparency is laid over black, 16-bit gray is scaled from its full range, a
+        picture with an EXIF orientation is turned upright, and a DICOM picture gets its window, with bone in white.
     size : int
         Side of the result in pixels. The picture is resized to a square, whatever its shape.
 
@@ -37,8 +38,8 @@ def preprocess_image(image, size=28):
 
     Raises
     ------
-    FileNotFoundError if the path does not exist; ValueError that names the file for anything that is no readable image;
-    TypeError for another type than the above.
+    FileNotFoundError if the path does not exist; ValueError that names the file for anything that is no readable image,
+    cut off, or of more than 40 million pixels; TypeError for another type than the above.
     """
     if isinstance(image, str | os.PathLike):
         name = os.fspath(image)
@@ -46,56 +47,15 @@ def preprocess_image(image, size=28):
             raise FileNotFoundError(f"{name}: no such file. Give the path of an image file.")
     else:
         name = getattr(image, "filename", None) or f"the given {type(image).__name__}"
-    return _pixels(image, size, name)
+    return _pixels(image, size, name).astype(np.float32)[:, :, None] / np.float32(255)
 
 
 def _pixels(image, size, name):
-    """`preprocess_image` for an image whose `name` is known (a file's content no longer knows where it came from)."""
+    """The gray levels of an image whose `name` is known, (size, size) uint8."""
     if size < 1:
         raise ValueError(f"size must be at least 1 pixel, not {size}.")
-    try:
-        if isinstance(image, np.ndarray):
-            opened = _from_array(image, name)
-        elif isinstance(image, Image.Image):
-            opened = image
-        elif isinstance(image, bytes | bytearray | memoryview):
-            opened = Image.open(io.BytesIO(image))
-        elif isinstance(image, str | os.PathLike):
-            opened = Image.open(image)
-        else:
-            raise TypeError(f"{name}: give a path, bytes, a PIL image or a uint8 array.")
-        if opened.width * opened.height > MAX_PIXELS:
-            raise ValueError(f"{opened.width}×{opened.height} pixels are more than a radiograph has")
-        if opened is not image:
-            opened.draft("L", (DRAFT_MARGIN * size, DRAFT_MARGIN * size))
-        gray = _to_gray_or_rgb(ImageOps.exif_transpose(opened)).resize((size, size), Image.Resampling.BICUBIC)
-        return np.asarray(gray.convert("L"), np.float32)[:, :, None] / np.float32(255)
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        message = f"{name}: cannot be read as an image ({error}). Replace the file by a whole one or take it out."
-        raise ValueError(message) from error
-
-
-def _from_array(array, name):
-    if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) or not array.size:
-        shape = f"{array.dtype} array of shape {array.shape}"
-        raise ValueError(f"{shape}; needed is uint8 of shape (h, w) or (h, w, 3)")
-    return Image.fromarray(array)
-
-
-def _to_gray_or_rgb(image):
-    """A PIL image of any mode as L or RGB, without losing its range or its transparency's meaning."""
-    if image.mode in ("L", "RGB"):
-        return image
-    if image.mode.startswith(("I", "F")):  # 16-bit and float gray: PIL's own convert would clip at 255
-        values = np.asarray(image, np.float64)
-        if not np.isfinite(values).all():
-            raise ValueError("some pixels are not numbers")
-        top = 65535 if image.mode.startswith("I") else (255 if values.max() > 1 else 1)
-        return Image.fromarray(np.clip(values / top * 255 + 0.5, 0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image).convert("RGB")
-    return image.convert("L" if image.mode == "1" else "RGB")
+    picture = read_image(image, name, DRAFT_MARGIN * size)
+    return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC).convert("L"))
 
 
 def preprocess_split(split, size=28):
@@ -103,7 +63,7 @@ def preprocess_split(split, size=28):
 
     Parameters
     ----------
-    split : datasets.Dataset with the columns of `xraylib.data.load_splits`.
+    split : datasets.Dataset or datasets.IterableDataset with the columns of `xraylib.data.load_splits`.
     size : int, side of each picture in pixels.
 
     Returns
@@ -111,29 +71,68 @@ def preprocess_split(split, size=28):
     X : (n, size, size, 1) float32 in [0, 1]
     y : (n,) int64, 0 = NORMAL, 1 = PNEUMONIA
 
-    Raises ValueError that names the file for the first image that cannot be read.
+    Memory grows by the arrays alone, however many images there are. Raises ValueError that lists every file that cannot
+    be read, after all were tried; ``load_splits(source, on_error="skip")`` leaves such files out.
+    """
+    total = len(split) if hasattr(split, "__len__") else None
+    gray, labels = deque(), []
+    with tqdm(total=total, unit="image", disable=not watched()) as bar:
+        for pictures, kinds in preprocess_batches(split, size):
+            gray.append(pictures)
+            labels.append(kinds)
+            bar.update(len(kinds))
+    X = np.empty((sum(map(len, gray)), size, size, 1), np.float32)
+    done = 0
+    while gray:  # each part is given free as the array fills
+        pictures = gray.popleft()
+        np.divide(pictures, np.float32(255), out=X[done : done + len(pictures)])
+        done += len(pictures)
+    return X, np.concatenate([np.empty(0, np.int64), *labels])
+
+
+def preprocess_batches(split, size=28, batch_size=READ_AHEAD):
+    """Yield ``(gray, y)`` for one batch of a split or a stream after the other, decoded in parallel.
+
+    `gray` is (n, size, size, 1) uint8 in 0 … 255, `y` (n,) int64; n is `batch_size`, less in the last. At most two
+    batches beyond the one given are taken from `split`. Raises ValueError as `preprocess_split`, after the last batch.
     """
     from datasets import Image as ImageFeature
 
-    rows = split.cast_column("image", ImageFeature(decode=False))  # the encoded bytes: we decode, at reduced size
-    X = np.empty((len(rows), size, size, 1), np.float32)
+    def pixels(image, name):
+        if isinstance(image, dict):  # as encoded in the data set: we decode, at reduced size
+            image = image["path"] if image["bytes"] is None else image["bytes"]
+        try:
+            return _pixels(image, size, name)
+        except ValueError as error:
+            return error
 
-    def fill(number, row):
-        image = row["image"]
-        X[number] = _pixels(image["path"] if image["bytes"] is None else image["bytes"], size, row["file_name"])
+    bad, waiting, workers = [], deque(), os.cpu_count() or 1
 
-    workers = os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool, tqdm(total=len(rows), unit="image", disable=not watched()) as bar:
-        waiting = deque()  # bounded, so that memory does not grow with the split
-        for number, row in enumerate(rows):
-            waiting.append(pool.submit(fill, number, row))
-            if len(waiting) > 16 * workers:
-                waiting.popleft().result()
-                bar.update()
-        for future in waiting:
-            future.result()
-            bar.update()
-    return X, np.asarray(rows["label"], np.int64)
+    def finish(futures, kinds):
+        found = [picture for future in futures for picture in future.result()]
+        bad.extend(picture for picture in found if isinstance(picture, ValueError))
+        if not bad:
+            return np.stack(found)[:, :, :, None], np.asarray(kinds, np.int64)
+
+    with ThreadPoolExecutor(workers) as pool:
+        rows = split.cast_column("image", ImageFeature(decode=False))
+        for batch in rows.iter(batch_size):
+            images, names = batch["image"], batch["file_name"]
+            share = -(-len(images) // (2 * workers))
+            parts = [slice(start, start + share) for start in range(0, len(images), share)]
+            jobs = [
+                pool.submit(lambda some, called: list(map(pixels, some, called)), images[p], names[p]) for p in parts
+            ]
+            waiting.append((jobs, batch["label"]))
+            if len(waiting) > 1 and (ready := finish(*waiting.popleft())):
+                yield ready
+        for each in waiting:
+            if ready := finish(*each):
+                yield ready
+    if bad:
+        mend = 'Mend or remove them, or load the splits with on_error="skip".'
+        listed = "\n".join(str(error) for error in bad)
+        raise ValueError(f"{len(bad)} images cannot be read:\n{listed}\n{mend}" if len(bad) > 1 else str(bad[0]))
 
 
 def check_arrays(X, y=None, shape=None):

@@ -47,6 +47,15 @@ def content_key(*parts):
     return digest.hexdigest()[:16]
 
 
+def replace(path, content):
+    """Write text, bytes, or what ``content(file)`` writes, so that `path` is the old or the new file, never half."""
+    partial = path.with_name(f".{path.name}.partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(partial, "wb") as file:
+        content(file) if callable(content) else file.write(content.encode() if isinstance(content, str) else content)
+    partial.replace(path)
+
+
 def sha256(path):
     """The SHA-256 of a file, 64 hexadecimal digits."""
     with open(path, "rb") as file:
@@ -71,7 +80,7 @@ def keep(name, key, make):
     """Return the folder of a kept thing, made first if it is missing or damaged.
 
     `make(folder)` writes files into an empty folder. Two processes that ask at once make it once. Raises `OSError`
-    naming the folder and XRAYLIB_CACHE if nothing can be written there.
+    naming the folder and XRAYLIB_CACHE if nothing can be written there or the disk is full.
     """
     folder = place(name, key)
     if is_whole(folder):
@@ -94,6 +103,11 @@ def keep(name, key, make):
                 manifest = {path.relative_to(partial).as_posix(): sha256(path) for path in files}
                 (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
                 partial.rename(folder)
+            except Exception as error:
+                if shutil.disk_usage(folder.parent).free < 1_000_000:
+                    mend = "make room, or set XRAYLIB_CACHE to a folder on another disk"
+                    raise OSError(f"The disk of {folder.parent} is full: {mend}.") from error
+                raise
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
     return folder
@@ -125,22 +139,30 @@ def load_trained(train, X, y, X_validation, y_validation, **settings):
     """``train(X, y, X_validation, y_validation, **settings) -> (model, history)``, kept and reused.
 
     `train` is `xraylib.model.train_model` or another function of its signature. The kept network is found again
-    only for the very same arrays, settings and code. Returns ``(model, history)``, as `train` does; the model carries
+    only for the very same arrays, settings and code. If `train` has an argument ``progress``, a training that was
+    interrupted goes on from its last whole epoch. Returns ``(model, history)``, as `train` does; the model carries
     ``fit_seconds``, the wall-clock time that its training took.
     """
+    from xraylib import training
     from xraylib.model import keras  # and with it the layers of our own that a kept network may have
 
+    code = (Path(inspect.getfile(train)), Path(training.__file__), train.__name__, keras.__version__)
+    known = inspect.signature(train).parameters
+    chosen = {name: known[name].default for name in known if known[name].kind is inspect.Parameter.KEYWORD_ONLY}
+    spelled_out = sorted({**chosen, **settings}.items())
+    key = content_key(X, y, X_validation, y_validation, spelled_out, *code)
+    progress = place(f".{train.__name__}", f"{key}.progress")
+
     def make(folder):
-        start = time.monotonic()
-        model, history = train(X, y, X_validation, y_validation, **settings)
+        goes_on = {"progress": progress} if "progress" in known else {}
+        start = time.monotonic() - training.seconds_of(progress)
+        model, history = train(X, y, X_validation, y_validation, **settings, **goes_on)
         model.save(folder / "model.keras")
         kept = {"history": history, "seconds": time.monotonic() - start}
         (folder / "training.json").write_text(json.dumps(kept))
 
-    code = (Path(inspect.getfile(train)), train.__name__, keras.__version__)
-    spelled_out = sorted({**(train.__kwdefaults__ or {}), **settings}.items())
-    key = content_key(X, y, X_validation, y_validation, spelled_out, *code)
     folder = keep(train.__name__, key, make)
+    shutil.rmtree(progress, ignore_errors=True)
     model = keras.saving.load_model(folder / "model.keras", safe_mode=True)
     kept = json.loads((folder / "training.json").read_text())
     model.fit_seconds = kept["seconds"]

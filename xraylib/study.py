@@ -25,8 +25,8 @@ GROUPS = ("at random", "darkest", "least contrast", "least sharp", "lowest patie
 
 
 def studies(splits):
-    """Each training as (study, setting, training function, function that returns the splits, size, seed)."""
-    from xraylib.model import train_better_model, train_model
+    """Each training as (study, setting, training function, function that returns the splits, size, its settings)."""
+    from xraylib.model import QUICK, train_better_model, train_model
 
     def to_real():
         return DatasetDict({**data.load_phantoms(), "test": splits["test"]})
@@ -35,18 +35,20 @@ def studies(splits):
         return DatasetDict({**data.load_phantoms(), **data.load_phantoms({"test": 2000}, seed=1)})
 
     by_patient = partial(data.split_by_patient, splits)
-    for seed in SEEDS:
+    for seed in ({"seed": number} for number in SEEDS):
         yield "random split", "described", train_model, lambda: splits, 28, seed
+        yield "random split", "described, quick", train_model, lambda: splits, 28, {**QUICK, **seed}
         yield "random split", "better 28", train_better_model, lambda: splits, 28, seed
         yield "random split", "better 64", train_better_model, lambda: splits, 64, seed
         yield "patient split", "described", train_model, by_patient, 28, seed
         yield "patient split", "better 28", train_better_model, by_patient, 28, seed
         yield "trained on phantoms", "described", train_model, to_real, 28, seed
         yield "fresh phantoms", "described", train_model, fresh, 28, seed
-    yield "fresh phantoms", "logistic regression", train_logistic, fresh, 28, 0
+    seed = {"seed": 0}
+    yield "fresh phantoms", "logistic regression", train_logistic, fresh, 28, seed
     for group in GROUPS:
-        yield "shift", f"described, {group}", train_model, partial(held_out, splits, group), 28, 0
-        yield "shift", f"better 28, {group}", train_better_model, partial(held_out, splits, group), 28, 0
+        yield "shift", f"described, {group}", train_model, partial(held_out, splits, group), 28, seed
+        yield "shift", f"better 28, {group}", train_better_model, partial(held_out, splits, group), 28, seed
 
 
 def train_logistic(X, y, X_validation, y_validation, *, seed=0):
@@ -92,18 +94,18 @@ def held_out(splits, group):
     return DatasetDict({split: pool.select(numbers) for split, numbers in rows.items()})
 
 
-def measure(study, setting, train, parts, size, seed):
+def measure(study, setting, train, parts, size, settings):
     """Train once and return the rows: one for the validation and one for the test images."""
     from xraylib.model import predict_proba
 
     X, y, X_validation, y_validation, X_test, y_test = store.load_arrays(parts(), size)
-    model, _ = store.load_trained(train, X, y, X_validation, y_validation, seed=seed)
+    model, _ = store.load_trained(train, X, y, X_validation, y_validation, **settings)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     for tested_on, X, y in (("validation", X_validation, y_validation), ("test", X_test, y_test)):
         p = predict_proba(model, X)
         rates = {name: round(value, 5) for name, value in evaluation.rates(y, p).items() if name in RATES}
         yield {
-            **{"study": study, "setting": setting, "size": size, "seed": seed, "tested_on": tested_on},
+            **{"study": study, "setting": setting, "size": size, "seed": settings["seed"], "tested_on": tested_on},
             **{"images": len(y), "parameters": model.count_params(), "seconds": round(model.fit_seconds)},
             **{"loss": round(evaluation.cross_entropy(y, p), 5), **rates, "commit": commit},
         }
@@ -116,7 +118,7 @@ def main(names):
     with CSV.open() as file:
         done = {(row["study"], row["setting"], row["seed"]) for row in csv.DictReader(file)}
     for training in studies(splits):
-        study, setting, *_, seed = training
+        study, setting, *_, seed = *training[:-1], training[-1]["seed"]
         wanted = not names or any(name in f"{study}: {setting}, seed {seed}" for name in names)
         if wanted and (study, setting, str(seed)) not in done:
             rows = list(measure(*training))

@@ -1,0 +1,60 @@
+"""Images for the benchmarks, and one table of ratios at the end."""
+
+import os
+import platform
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROWS = []
+
+
+def pytest_addoption(parser):
+    parser.addoption("--images", help="a folder or zip of JPEGs to measure with; default: 300 phantoms of 640×640")
+
+
+@pytest.fixture(scope="session")
+def files(request, tmp_path_factory):
+    """At most 300 JPEG files (`Path`), the page cache warm."""
+    place, given = tmp_path_factory.mktemp("images"), request.config.getoption("--images")
+    if given and Path(given).is_dir():
+        place = Path(given)
+    elif given:
+        with zipfile.ZipFile(given) as archive:
+            for number, name in enumerate(name for name in archive.namelist() if name.lower().endswith(".jpg")):
+                (place / f"{number:04}.jpg").write_bytes(archive.read(name))
+    else:
+        from xraylib import phantom
+
+        for number in range(300):
+            Image.fromarray(phantom.draw_phantom(number).image).save(place / f"{number:04}.jpg", quality=90)
+    found = sorted(path for path in place.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))[:300]
+    assert found, f"{given}: no JPEG files there"
+    for path in found:
+        path.read_bytes()
+    return found
+
+
+@pytest.fixture
+def note():
+    """A function that adds a row (what, the plain way, ours, ratio) to the table."""
+    return lambda *row: ROWS.append(row)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    groups = {}
+    for bench in getattr(config, "_benchmarksession").benchmarks:  # noqa: B009 (pytest-benchmark has no other way)
+        groups.setdefault(bench.group, {})[bench.param] = bench.stats.median
+    rows = [
+        (group, f"{1000 * times['plain']:,.1f} ms", f"{1000 * times['ours']:,.1f} ms", times["plain"] / times["ours"])
+        for group, times in groups.items()
+        if len(times) == 2
+    ]
+    if rows or ROWS:
+        source = config.getoption("--images") or "phantoms of 640×640"
+        terminalreporter.write_line(f"\n{Path(source).name}, {os.cpu_count()} cores, {platform.machine()}; medians")
+        terminalreporter.write_line("| what | the plain way | ours | ratio |\n| --- | --- | --- | --- |")
+        for what, plain, ours, ratio in [*rows, *ROWS]:
+            terminalreporter.write_line(f"| {what} | {plain} | {ours} | {ratio:.2f} |")

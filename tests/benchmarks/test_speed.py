@@ -1,0 +1,136 @@
+"""The library beside the plain way, in one run: ``make bench``. Nothing here asserts a speed."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from datasets import Dataset, DatasetDict
+from PIL import Image
+
+from xraylib import data, preprocessing, store
+from xraylib.model import build_model, predict_files, predict_proba
+
+BOTH = pytest.mark.parametrize("way", ["plain", "ours"])
+
+
+def described(path):
+    return np.array(Image.open(path).resize((28, 28)).convert("L")) / 255
+
+
+def split_of(paths):
+    columns = {
+        "image": [{"path": str(path), "bytes": None} for path in paths],
+        "label": [i % 2 for i in range(len(paths))],
+        "file_name": [path.name for path in paths],
+    }
+    return Dataset.from_dict(columns, features=data.FEATURES)
+
+
+@BOTH
+@pytest.mark.benchmark(group="images to arrays")
+def test_images_to_arrays(benchmark, files, way):
+    split = split_of(files)
+
+    def plain():
+        return np.expand_dims(np.array([described(path) for path in files]), -1)
+
+    def ours():
+        return preprocessing.preprocess_split(split)[0]
+
+    X = benchmark.pedantic({"plain": plain, "ours": ours}[way], rounds=7, warmup_rounds=1)
+    difference = 255 * np.abs(X - plain())
+    assert difference.mean() < 0.5
+    assert difference.max() <= 4
+
+
+@BOTH
+@pytest.mark.benchmark(group="the same arrays a second time")
+def test_arrays_again(benchmark, files, way):
+    half = len(files) // 2
+    splits = DatasetDict(train=split_of(files[:half]), validation=split_of(files[half:]), test=split_of(files[half:]))
+    store.load_arrays(splits)
+
+    def plain():
+        return [described(path) for path in [*files, *files[half:]]]
+
+    benchmark.pedantic({"plain": plain, "ours": lambda: store.load_arrays(splits)}[way], rounds=5)
+
+
+@BOTH
+@pytest.mark.benchmark(group="one file to one probability")
+def test_one_file(benchmark, files, way):
+    model = build_model()
+
+    def plain():
+        return model.predict(described(files[0])[None, :, :, None], verbose=0)
+
+    def ours():
+        return predict_proba(model, preprocessing.preprocess_image(files[0])[None])
+
+    benchmark.pedantic({"plain": plain, "ours": ours}[way], rounds=50 if way == "plain" else 500, warmup_rounds=20)
+
+
+@BOTH
+@pytest.mark.benchmark(group="5,000 files to probabilities (plain: decoding alone)")
+def test_a_folder(benchmark, files, way):
+    model, many = build_model(), (files * 5000)[:5000]
+    split = split_of(many)
+
+    def decoding():
+        return sum(len(y) for _, y in preprocessing.preprocess_batches(split, batch_size=256))
+
+    call = {"plain": decoding, "ours": lambda: predict_files(model, many)}[way]
+    benchmark.pedantic(call, rounds=3, warmup_rounds=1)
+
+
+@BOTH
+@pytest.mark.benchmark(group="importing data, preprocessing, plotting (plain: what they need)")
+def test_imports(benchmark, way):
+    needs = "datasets, filelock, huggingface_hub, matplotlib.pyplot, numpy, PIL.Image, pyarrow, seaborn, tqdm.auto"
+    code = f"import {needs}" if way == "plain" else "from xraylib import data, preprocessing, plotting"
+    command = [sys.executable, "-c", code]
+    benchmark.pedantic(lambda: subprocess.run(command, check=True), rounds=7, warmup_rounds=1)
+
+
+PEAK = """if True:
+    import json, resource, sys, time
+    from datasets import Dataset
+    from xraylib import data, preprocessing
+    count, paths = int(sys.argv[1]), json.load(sys.stdin)
+    paths = (paths * count)[:count]
+    columns = {"image": [{"path": path, "bytes": None} for path in paths], "label": [0] * count, "file_name": paths}
+    split = Dataset.from_dict(columns, features=data.FEATURES)
+    preprocessing.preprocess_split(split.select(range(300)))
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    X, y = preprocessing.preprocess_split(split)
+    seconds, grown = time.monotonic() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    print(seconds, grown / 1024, (X.nbytes + y.nbytes) / 2**20)
+"""
+
+
+@pytest.mark.parametrize("count", [1000, 2000, 4000, 8000, 16_000])
+def test_time_and_memory_grow_with_the_arrays(files, note, count):
+    command = [sys.executable, "-c", PEAK, str(count)]
+    paths = json.dumps([str(path) for path in files])
+    done = subprocess.run(command, input=paths, capture_output=True, text=True, check=True)
+    seconds, grown, arrays = map(float, done.stdout.split())
+    what = f"{count:,} images: arrays and growth of the peak memory, after the first 300"
+    note(f"{what} ({count / seconds:,.0f} images/s)", f"{arrays:.0f} MiB", f"{grown:.0f} MiB", grown / arrays)
+
+
+def test_a_stream_keeps_memory_flat(files, note):
+    """Growth of the peak between the first and the last thousand of a stream whose arrays are thrown away."""
+    import resource
+
+    peaks, start = [], time.monotonic()
+    stream = split_of((files * 8000)[:8000]).to_iterable_dataset()
+    for _ in preprocessing.preprocess_batches(stream, batch_size=1000):
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    seconds = time.monotonic() - start
+    what = (
+        f"a stream of 8,000 images: peak memory after the first and the last thousand ({8000 / seconds:,.0f} images/s)"
+    )
+    note(what, f"{peaks[0]:.0f} MiB", f"{peaks[-1]:.0f} MiB", peaks[-1] / peaks[0])

@@ -1,0 +1,116 @@
+"""Every notebook in JupyterLab in headless Chromium, as a reader runs it: ``make e2e``.
+
+Needs a Chromium browser on the PATH. Screenshots and the notebooks that ran are left in ``build/e2e``.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api")
+
+ROOT = Path(__file__).parents[2]
+PLACE = ROOT / "build" / "e2e"
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("**/[0-9]*.ipynb"))
+STATE = """() => {
+  const panel = window.jupyterapp.shell.currentWidget;
+  const cells = panel.content.widgets.map(w => w.model).filter(m => m.type === 'code' && m.sharedModel.source.trim());
+  const outputs = cells.flatMap(m => [...Array(m.outputs.length).keys()].map(i => m.outputs.get(i).toJSON()));
+  return {
+    status: panel.sessionContext.session?.kernel?.status,
+    waiting: cells.filter(m => !m.executionCount || m.executionState === 'running').length,
+    errors: outputs.filter(o => o.output_type === 'error').map(o => o.ename + ': ' + o.evalue),
+    red: outputs.filter(o => o.output_type === 'stream' && o.name === 'stderr').map(o => String(o.text)),
+  };
+}"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """The address of a JupyterLab that works on copies of the notebooks."""
+    shutil.rmtree(PLACE, ignore_errors=True)
+    shutil.copytree(ROOT / "notebooks", PLACE / "notebooks")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--no-browser", "--allow-root", f"--port={port}", "--IdentityProvider.token=", "--expose-app-in-browser"]
+    # the copies lie elsewhere: their kernels find the library by its path
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JUPYTER_CONFIG_DIR": str(tmp_path_factory.mktemp("jupyter"))}
+    command = [sys.executable, "-m", "jupyterlab", *options]
+    with (PLACE / "lab.log").open("w") as log:
+        server = subprocess.Popen(command, cwd=PLACE / "notebooks", env=environment, stdout=log, stderr=log)
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(120):
+        try:
+            urllib.request.urlopen(f"{address}/api/status", timeout=1)
+            break
+        except OSError:
+            time.sleep(0.5)
+    yield address
+    server.terminate()
+    server.wait()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    program = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
+    if not program:
+        pytest.skip("no Chromium on the PATH: apt install chromium")
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield running
+        running.close()
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_in_the_browser(lab, browser, path):
+    page = browser.new_page(viewport={"width": 1200, "height": 1600})
+    page.goto(f"{lab}/lab/tree/{path.relative_to(ROOT / 'notebooks').as_posix()}?reset")
+    page.wait_for_function(
+        "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'",
+        timeout=120_000,
+    )
+    page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')", None)
+    deadline = time.monotonic() + 900
+    while (state := page.evaluate(STATE))["waiting"] or state["status"] != "idle":
+        assert time.monotonic() < deadline, f"still running: {state}"
+        if state["errors"]:
+            break
+        time.sleep(0.5)
+    assert not state["errors"]
+    assert not state["red"]
+    page.screenshot(path=PLACE / f"{path.stem}-end.png")
+    sliders = page.locator(".widget-slider .noUi-handle, .widget-hslider [role=slider]")
+    expected = any("explore(" in cell for cell in path.read_text().splitlines())
+    page.evaluate("() => { window.jupyterapp.shell.currentWidget.content.node.scrollTop = 0 }")
+    if expected:
+        widget = page.locator(".jp-OutputArea-output:has(.widget-slider)").first
+        for _ in range(60):  # the notebook draws what is in view
+            if widget.count():
+                break
+            page.mouse.move(700, 800)
+            page.mouse.wheel(0, 700)
+            time.sleep(0.3)
+        widget.scroll_into_view_if_needed()
+        picture = widget.locator("img").first
+        before = picture.get_attribute("src")
+        sliders.first.focus()
+        for _ in range(3):
+            page.keyboard.press("ArrowRight")
+        for _ in range(100):
+            if picture.get_attribute("src") != before:
+                break
+            time.sleep(0.1)
+        assert picture.get_attribute("src") != before, "the slider moves nothing"
+        page.screenshot(path=PLACE / f"{path.stem}-slider.png")
+    else:
+        page.screenshot(path=PLACE / f"{path.stem}-begin.png")
+    page.evaluate("() => window.jupyterapp.commands.execute('notebook:shutdown-kernel')")
+    page.close()
