@@ -15,7 +15,7 @@ from xraylib.store import watched
 #: The decoder may hand over a JPEG this many times larger than asked for, not smaller: 4 keeps the mean difference
 #: from decoding at full size near 0.1 gray levels.
 DRAFT_MARGIN = 4
-READ_AHEAD = 64  # images taken from a split at once
+READ_AHEAD = 256  # images taken from a split at once
 
 
 def preprocess_image(image, size=28):
