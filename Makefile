@@ -9,7 +9,7 @@ run run-all publish: $(VENV)/installed
 test: $(VENV)/installed
 	$(BIN)/python -m pytest
 torture: $(VENV)/installed
-	$(BIN)/python -m pytest -n 0 -s tests/torture
+	$(BIN)/python -m pytest -n 0 tests/torture
 bench: $(VENV)/installed
 	$(BIN)/python -m pytest -n 0 tests/benchmarks $(if $(IMAGES),--images $(IMAGES))
 e2e: $(VENV)/installed

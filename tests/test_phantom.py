@@ -1,6 +1,10 @@
 """The phantoms: their truth, their independence of the disease, their physics."""
 
+import io
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -152,3 +156,18 @@ def test_diseased_lung_absorbs_like_water():
     for kind in ph.KINDS:
         f = ph.filling(np.random.default_rng(1), build, p, kind, 0.8)
         assert f.shape == (ph.GRID, ph.GRID) and f.dtype == np.float32 and 0 <= f.min() < f.max() <= 0.97
+
+
+def test_another_processor_draws_the_same_within_one_gray_level(drawn):
+    """Without the vector instructions that NumPy found here, as on an older processor."""
+    code = "import sys, numpy as np; from xraylib import phantom as ph; "
+    code += "np.save(sys.stdout.buffer, np.stack([p.image for p in ph.generate(4, seed=3)]))"
+    from numpy._core import _multiarray_umath as build
+
+    found = " ".join(name for name in build.__cpu_dispatch__ if build.__cpu_features__.get(name))
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "NPY_DISABLE_CPU_FEATURES": found}, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    plain = np.load(io.BytesIO(done.stdout), allow_pickle=False).astype(int)
+    assert np.abs(plain - np.stack([p.image for p in drawn[:4]])).max() <= 1

@@ -141,6 +141,12 @@ def test_every_format_and_mode_gives_the_same_picture(form, modes):
         assert np.abs(got - wanted).mean() < 0.02, mode
 
 
+@pytest.mark.parametrize(("mode", "colour"), [("L", 204), ("RGB", (204, 204, 204)), ("P", 204)])
+def test_a_transparent_colour_is_laid_over_black(mode, colour):
+    image = Image.new(mode, (9, 9), colour)
+    assert preprocess_image(encoded(image, "PNG", transparency=colour)).max() == 0
+
+
 def test_the_first_frame_of_an_animation_is_taken():
     frames = [Image.new("L", (9, 9), level) for level in (51, 255)]
     assert np.allclose(preprocess_image(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])), 0.2)

@@ -77,7 +77,7 @@ def _upright(image):
     _check_size(image.width * image.height)
     if image.format not in (None, "GIF", "BMP") and image.getexif().get(ORIENTATION, 1) != 1:
         image = ImageOps.exif_transpose(image)
-    if image.mode in ("L", "RGB"):
+    if image.mode in ("L", "RGB") and "transparency" not in image.info:
         image.load()
         return image
     if image.mode.startswith(("I", "F")):  # 16-bit and float gray: PIL's own convert would clip at 255

@@ -71,14 +71,21 @@ def plot_label_distribution(labels):
     return figure
 
 
-def plot_sample_grid(images, titles, columns=6):
-    """A grid of pictures, each with a title. Images are 2D, or (h, w, 1): uint8, or float in [0, 1]."""
+def plot_sample_grid(images, titles, columns=6, outlines=None):
+    """A grid of pictures, each with a title. Images are 2D, or (h, w, 1): uint8, or float in [0, 1].
+
+    `outlines` has a pair of (h, w) bool masks for each picture: the first is outlined dashed, the second solid.
+    """
     rows = -(-len(images) // columns)
     figure, axes = _axes(rows, columns, size=(1.7 * columns, 2 * rows))
     for axis in np.ravel(axes):
         axis.set_axis_off()
     for axis, image, title in zip(np.ravel(axes), images, titles, strict=False):
         _show_pixels(axis, image, title)
+    for axis, pair in zip(np.ravel(axes), outlines or [], strict=False):
+        for mask, style, colour in zip(pair, ("--", "-"), (COLOURS["NORMAL"], COLOURS["PNEUMONIA"]), strict=True):
+            if mask.any():
+                axis.contour(mask, [0.5], colors=colour, linestyles=style, linewidths=0.8)
     return figure
 
 
