@@ -38,7 +38,7 @@ CREDIT = "Kermany, Zhang, Goldbaum: Mendeley Data, doi:10.17632/rscbjbr9sj, CC B
 
 #: Names that a folder or a zip of each split may have.
 SPLIT_NAMES = {"train": ["train"], "validation": ["validation", "val", "valid"], "test": ["test"]}
-PHANTOM_SIZES = {"train": 630, "validation": 180, "test": 90}
+PHANTOM_SIZES = {"train": 840, "validation": 240, "test": 120}
 PHANTOM_QUALITY = 90  # of the JPEG files they are kept as
 HUB_SECONDS = 5  # how long the Hub may take to answer before "auto" gives it up
 STALLED = 30, 100_000  # a download is given up when in so many seconds fewer bytes than this arrive
