@@ -1,6 +1,7 @@
 """One image to one array, and a split to arrays."""
 
 import io
+import re
 import struct
 import subprocess
 import sys
@@ -160,6 +161,7 @@ def test_pixels_that_are_no_numbers_are_named(tmp_path):
         preprocess_image(tmp_path / "scan.tiff")
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory as Linux does")
 def test_a_decompression_bomb_is_refused_before_memory_is_taken(tmp_path):
     def chunk(kind, content):
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -170,17 +172,14 @@ def test_a_decompression_bomb_is_refused_before_memory_is_taken(tmp_path):
     code = """if True:
         import resource, sys
         from xraylib.preprocessing import preprocess_image
-        start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        try:
-            preprocess_image(sys.argv[1])
-        except ValueError as error:
-            print(error)
-        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) // 1024)
+        taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (taken + 500 * 2**20, resource.RLIM_INFINITY))
+        preprocess_image(sys.argv[1])
     """
-    command = [sys.executable, "-W", "error", "-c", code, tmp_path / "bomb.png"]
-    *message, megabytes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert "bomb.png: cannot be read as an image" in message[0]
-    assert int(megabytes) < 500
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, tmp_path / "bomb.png"], capture_output=True, text=True
+    )
+    assert re.search(r"ValueError: .*bomb.png: cannot be read .*(pixels are more|exceeds limit)", done.stderr)
 
 
 pictures = st.one_of(
