@@ -23,7 +23,7 @@ def arrays():
 
 @pytest.fixture(
     scope="module",
-    params=[(train_model, {"epochs": 6}), (train_better_model, {"epochs": 8})],
+    params=[(train_model, {"epochs": 12, "batch_size": 8}), (train_better_model, {"epochs": 8})],
     ids=["described", "better"],
 )
 def model(request, arrays):
