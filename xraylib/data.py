@@ -219,15 +219,15 @@ def _load_folder(root):
 
 def _check_shared(root, splits):
     """Raise ValueError if two splits hold a file of the same name and content. Only files of one name are read."""
+    encoded = {name: split.cast_column("image", ImageFeature(decode=False)) for name, split in splits.items()}
     seen = {}
-    for name, split in splits.items():
+    for name, split in encoded.items():
         for number, file_name in enumerate(split["file_name"]):
             seen.setdefault(file_name, []).append((name, number))
     for file_name, places in seen.items():
         first = {}
         for name, number in places if len({name for name, _ in places}) > 1 else []:
-            row = splits[name].cast_column("image", ImageFeature(decode=False))[number]
-            other = first.setdefault(_content(row["image"]), name)
+            other = first.setdefault(_content(encoded[name][number]["image"]), name)
             if other != name:
                 raise ValueError(f"{root}: {file_name} is both in {other!r} and in {name!r}. Keep it in one of them.")
 
