@@ -23,7 +23,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from xraylib import phantom, store
-from xraylib.decoding import read_image
+from xraylib.decoding import encoded, read_image
 
 CLASSES = ["NORMAL", "PNEUMONIA"]
 FEATURES = Features({"image": ImageFeature(), "label": ClassLabel(names=CLASSES), "file_name": Value("string")})
@@ -97,27 +97,21 @@ def drop_unreadable(split):
     """The split without the images that cannot be read; a notice names them. Raises ValueError if none or a whole class
     is left."""
 
-    def error(row):
-        image = row["image"]
+    def error(image, name):
         try:
-            read_image(image["path"] if image["bytes"] is None else image["bytes"], row["file_name"], side=1)
+            read_image(encoded(image), name, side=1)
         except ValueError as error:
             return str(error)
 
     rows = split.cast_column("image", ImageFeature(decode=False))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        errors = [found for batch in _batched(rows, 256) for found in pool.map(error, batch)]
+        batches = rows.iter(256)  # only so many images are in memory at once
+        errors = [found for batch in batches for found in pool.map(error, batch["image"], batch["file_name"])]
     if bad := [message for message in errors if message]:
         print(f"Left out: {len(bad)} of {len(rows)} images that cannot be read.", *bad, sep="\n  ")
         split = split.select([number for number, message in enumerate(errors) if not message])
         _check_classes("What is left", Counter({name: split["label"].count(i) for i, name in enumerate(CLASSES)}))
     return split
-
-
-def _batched(rows, size):
-    """The rows of a split as lists of dicts: only `size` images are in memory at once."""
-    for batch in rows.iter(size):
-        yield [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
 
 
 def decide_source(source=None):
@@ -219,21 +213,22 @@ def _load_folder(root):
 
 def _check_shared(root, splits):
     """Raise ValueError if two splits hold a file of the same name and content. Only files of one name are read."""
-    encoded = {name: split.cast_column("image", ImageFeature(decode=False)) for name, split in splits.items()}
+    rows = {name: split.cast_column("image", ImageFeature(decode=False)) for name, split in splits.items()}
     seen = {}
-    for name, split in encoded.items():
+    for name, split in rows.items():
         for number, file_name in enumerate(split["file_name"]):
             seen.setdefault(file_name, []).append((name, number))
     for file_name, places in seen.items():
         first = {}
         for name, number in places if len({name for name, _ in places}) > 1 else []:
-            other = first.setdefault(_content(encoded[name][number]["image"]), name)
+            other = first.setdefault(_content(rows[name][number]["image"]), name)
             if other != name:
                 raise ValueError(f"{root}: {file_name} is both in {other!r} and in {name!r}. Keep it in one of them.")
 
 
 def _content(image):
-    return Path(image["path"]).read_bytes() if image["bytes"] is None else image["bytes"]
+    source = encoded(image)
+    return source if isinstance(source, bytes) else Path(source).read_bytes()
 
 
 def _find_split(root, name):

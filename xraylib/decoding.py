@@ -15,6 +15,11 @@ JPEG_END, JPEG_SCAN = b"\xff\xd9", b"\xff\xda"
 ORIENTATION = 0x0112  # the EXIF tag
 
 
+def encoded(image):
+    """The path or the bytes behind an undecoded image of a data set, ``{"path": ..., "bytes": ...}``."""
+    return image["path"] if image["bytes"] is None else image["bytes"]
+
+
 def read_image(image, name, side=None):
     """A picture as `PIL.Image.Image` of mode L or RGB, upright.
 

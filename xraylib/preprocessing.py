@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from xraylib.decoding import read_image
+from xraylib.decoding import encoded, read_image
 from xraylib.store import watched
 
 #: The decoder may hand over a JPEG this many times larger than asked for, not smaller: 4 keeps the mean difference
@@ -100,7 +100,7 @@ def preprocess_batches(split, size=28, batch_size=READ_AHEAD):
 
     def pixels(image, name):
         if isinstance(image, dict):  # as encoded in the data set: we decode, at reduced size
-            image = image["path"] if image["bytes"] is None else image["bytes"]
+            image = encoded(image)
         try:
             return _pixels(image, size, name)
         except ValueError as error:

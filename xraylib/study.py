@@ -118,7 +118,8 @@ def main(names):
     with CSV.open() as file:
         done = {(row["study"], row["setting"], row["seed"]) for row in csv.DictReader(file)}
     for training in studies(splits):
-        study, setting, *_, seed = *training[:-1], training[-1]["seed"]
+        study, setting, *_, settings = training
+        seed = settings["seed"]
         wanted = not names or any(name in f"{study}: {setting}, seed {seed}" for name in names)
         if wanted and (study, setting, str(seed)) not in done:
             rows = list(measure(*training))
