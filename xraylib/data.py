@@ -1,7 +1,6 @@
 """Where the radiographs come from: the Hub, a folder, or the built-in phantoms; always the same three splits."""
 
 import hashlib
-import io
 import os
 import re
 import stat
@@ -19,7 +18,6 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, concaten
 from datasets import Image as ImageFeature
 from huggingface_hub import HfApi, constants, hf_hub_download
 from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
-from PIL import Image
 from tqdm.auto import tqdm
 
 from xraylib import phantom, store
@@ -426,10 +424,11 @@ def load_phantoms(sizes=None, seed=0):
     total = sum(sizes.values())
 
     def make(folder):
-        who = phantom.patients_and_pictures(total, seed)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            drawn = pool.map(lambda each: _encode_phantom(*each, seed), who)
-            rows = list(tqdm(drawn, "drawing phantoms", total, disable=not store.watched()))
+        drawn = phantom.files(phantom.patients_and_pictures(total, seed), seed, PHANTOM_QUALITY)
+        rows = [
+            {"image": {"bytes": content, "path": name}, "label": label, "file_name": name}
+            for name, label, content in tqdm(drawn, "drawing phantoms", total, disable=not store.watched())
+        ]
         order = np.random.default_rng(seed).permutation(total)
         start = 0
         for split, size in sizes.items():
@@ -443,13 +442,6 @@ def load_phantoms(sizes=None, seed=0):
     for split in splits.values():
         split.info.description = "phantoms (synthetic radiographs, drawn by xraylib)"
     return splits
-
-
-def _encode_phantom(patient, picture, seed):
-    drawn, encoded = phantom.draw_phantom(patient, picture, seed=seed), io.BytesIO()
-    Image.fromarray(drawn.image).save(encoded, "JPEG", quality=PHANTOM_QUALITY)
-    image = {"bytes": encoded.getvalue(), "path": drawn.file_name}
-    return {"image": image, "label": drawn.label, "file_name": drawn.file_name}
 
 
 def _sizes(sizes):

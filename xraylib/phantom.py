@@ -18,12 +18,18 @@ x (cm) runs to the picture's right, the child's left; y down from the top of the
 Absorption is in neper: the exponent, without unit.  The drawing grid is (320, 320) float32.
 """
 
+import io
 import math
+import os
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
+from joblib import Parallel, delayed
+from PIL import Image
 from scipy import ndimage
 
 SIZE = 640  # pixels of a side of the finished radiograph
@@ -435,6 +441,33 @@ def patients_and_pictures(n, seed=0) -> list[tuple[int, int]]:
     """n pairs (patient, picture): four of ten patients have more than one picture, at most six."""
     counts = np.random.default_rng([seed, 0]).geometric(0.6, max(n, 1)).clip(max=6)
     return [(patient, k) for patient, count in enumerate(counts.tolist()) for k in range(count)][:n]
+
+
+def files(pictures, seed=0, quality=90) -> Iterator[tuple[str, int, bytes]]:
+    """File name, label and content (a JPEG file of this quality) of every (patient, picture), drawn on all cores.
+
+    By processes: a picture is some thousand short calls, for which threads would wait for each other.
+    """
+    jobs = (delayed(_file)(*each, seed, quality) for each in pictures)
+    end = {"initializer": _end_with, "initargs": (os.getpid(),), "idle_worker_timeout": 5}
+    return Parallel(n_jobs=os.cpu_count(), return_as="generator", **end)(jobs)
+
+
+def _end_with(parent):
+    """A worker whose parent was killed waits for work forever: so it looks for itself."""
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _file(patient, picture, seed, quality):
+    drawn, content = draw_phantom(patient, picture, seed=seed), io.BytesIO()
+    Image.fromarray(drawn.image).save(content, "JPEG", quality=quality)
+    return drawn.file_name, drawn.label, content.getvalue()
 
 
 def generate(n, seed=0, first_patient=0) -> Iterator[Phantom]:
