@@ -109,11 +109,19 @@ def test_a_file_that_is_cut_off_is_named(radiograph, tmp_path, options):
     radiograph.resize((150, 150)).save(file, **options)
     whole, path = file.getvalue(), tmp_path / "scan.jpg"
     assert preprocess_image(whole).shape == (28, 28, 1)
-    least = 6 if options["format"] == "PNG" else 1  # of a PNG, the last chunk but its name may be missing
+    least = 6 if options["format"] == "PNG" else 0  # of a PNG, the last chunk but its name may be missing
     for length in [*range(0, len(whole), len(whole) // 97), *range(len(whole) - 40, len(whole) - least)]:
         path.write_bytes(whole[:length])
         with pytest.raises(ValueError, match="scan.jpg"):
             preprocess_image(path)
+
+
+def test_a_jpeg_with_a_part_missing_inside_is_named(radiograph, tmp_path):
+    path = tmp_path / "scan.jpg"
+    whole = encoded(radiograph)
+    path.write_bytes(whole[: len(whole) // 2] + whole[len(whole) // 2 + 500 :])  # most decoders fill it with gray
+    with pytest.raises(ValueError, match="scan.jpg.*Corrupt"):
+        preprocess_image(path)
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
+from simplejpeg import decode_jpeg, decode_jpeg_header
 
 #: What is opened at all; Pillow knows more formats, some of which start other programs.
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "JPEG2000")
 MAX_PIXELS = 40_000_000  # no radiograph has more
 DEFLATED = b"1.2.840.10008.1.2.1.99"  # a DICOM transfer syntax that may unpack to any size
-JPEG_END, JPEG_SCAN = b"\xff\xd9", b"\xff\xda"
+JPEG_START, JPEG_END, JPEG_SCAN = b"\xff\xd8", b"\xff\xd9", b"\xff\xda"
+EXIF = b"Exif\0\0"
 ORIENTATION = 0x0112  # the EXIF tag
 
 
@@ -20,14 +22,14 @@ def encoded(image):
     return image["path"] if image["bytes"] is None else image["bytes"]
 
 
-def read_image(image, name, side=None):
+def read_image(image, name, side):
     """A picture as `PIL.Image.Image` of mode L or RGB, upright.
 
     Parameters
     ----------
     image : str or Path, bytes, PIL.Image.Image, or uint8 array of shape (h, w) or (h, w, 3)
     name : str, what errors call it
-    side : int, optional. A JPEG decoder may hand over a gray picture reduced to this side or more.
+    side : int, pixels. A JPEG file comes as L, and may come reduced, to this side or more.
 
     Raises ValueError that names the file if it is no whole image of a known format and a reasonable size, TypeError for
     another type than the above.
@@ -39,9 +41,11 @@ def read_image(image, name, side=None):
             return _from_array(image)
         if isinstance(image, Image.Image):
             return _upright(image)
-        content = Path(image).read_bytes() if isinstance(image, str | os.PathLike) else bytes(image)
+        content = _content(image) if isinstance(image, str | os.PathLike) else bytes(image)
         if content[128:132] == b"DICM":
             return _from_dicom(content)
+        if content.startswith(JPEG_START) and (picture := _from_jpeg(content, side)):
+            return picture
         return _from_file(content, side)
     except Exception as error:  # damaged files raise almost anything in a decoder
         reason = str(error) or type(error).__name__
@@ -49,11 +53,33 @@ def read_image(image, name, side=None):
         raise ValueError(message) from error
 
 
+def _content(path):
+    with open(path, "rb", buffering=0) as file:  # whole at once: a buffer would only copy
+        return file.read()
+
+
 def _from_array(array):
     if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) or not array.size:
         shape = f"{array.dtype} array of shape {array.shape}"
         raise ValueError(f"{shape}; needed is uint8 of shape (h, w) or (h, w, 3)")
     return Image.fromarray(array)
+
+
+def _from_jpeg(content, side):
+    """A JPEG file in gray by the decoder that tells of every damage; None for the kinds that only Pillow knows."""
+    try:
+        height, width, kind, _ = decode_jpeg_header(content)
+    except ValueError:  # unusual sampling of the colours
+        return None
+    if kind in ("CMYK", "YCCK"):  # not turned to gray
+        return None
+    _check_size(height * width)
+    picture = Image.fromarray(decode_jpeg(content, "GRAY", min_height=side, min_width=side)[:, :, 0])
+    if EXIF in content[: content.find(JPEG_SCAN)]:
+        with Image.open(io.BytesIO(content), formats=("JPEG", "MPO")) as opened:
+            picture.info["exif"] = opened.info.get("exif", b"")
+        picture = ImageOps.exif_transpose(picture)
+    return picture
 
 
 def _from_file(content, side):
@@ -67,8 +93,7 @@ def _from_file(content, side):
         )
         if end not in content[-8:] and content.rfind(end) < content.rfind(start):
             raise ValueError("the file is cut off")
-        if side:
-            opened.draft("L", (side, side))
+        opened.draft("L", (side, side))
         return _upright(opened)
 
 
