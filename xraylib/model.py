@@ -111,7 +111,7 @@ def predict_proba(model, X):
     X = np.asarray(X, np.float32)
     check_arrays(X, shape=model.input_shape[1:])
     forward = _traced(model)
-    parts = [forward(tf.constant(X[start : start + 256])).numpy() for start in range(0, len(X), 256)]
+    parts = [forward(tf.constant(X[start : start + 128])).numpy() for start in range(0, len(X), 128)]
     return np.concatenate([np.empty(0, np.float32), *parts])
 
 

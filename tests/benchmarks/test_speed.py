@@ -14,7 +14,7 @@ import pytest
 from datasets import Dataset, DatasetDict
 from PIL import Image
 
-from xraylib import data, preprocessing, store
+from xraylib import data, phantom, preprocessing, store
 from xraylib.model import build_model, predict_files, predict_proba
 
 BOTH = pytest.mark.parametrize("way", ["plain", "ours"])
@@ -64,6 +64,14 @@ def test_arrays_again(benchmark, files, way):
 
 
 @BOTH
+@pytest.mark.benchmark(group="200 phantoms to files (plain: one after the other)")
+def test_phantoms(benchmark, way):
+    who = phantom.patients_and_pictures(200)
+    call = {"plain": lambda: [phantom._file(*each, 0, 90) for each in who], "ours": lambda: list(phantom.files(who))}
+    benchmark.pedantic(call[way], rounds=3, warmup_rounds=1)
+
+
+@BOTH
 @pytest.mark.benchmark(group="one file to one probability")
 def test_one_file(benchmark, files, way):
     model = build_model()
@@ -93,7 +101,8 @@ def test_a_folder(benchmark, files, way):
 @BOTH
 @pytest.mark.benchmark(group="importing data, preprocessing, plotting (plain: what they need)")
 def test_imports(benchmark, way):
-    needs = "datasets, filelock, huggingface_hub, matplotlib.pyplot, numpy, PIL.Image, pyarrow, seaborn, tqdm.auto"
+    needs = "datasets, filelock, huggingface_hub, joblib, matplotlib.pyplot, numpy, PIL.Image, pyarrow, scipy.ndimage, "
+    needs += "seaborn, simplejpeg, tqdm.auto"
     code = f"import {needs}" if way == "plain" else "from xraylib import data, preprocessing, plotting"
     command = [sys.executable, "-c", code]
     benchmark.pedantic(lambda: subprocess.run(command, check=True), rounds=7, warmup_rounds=1)
