@@ -11,6 +11,8 @@ def pytest_configure(config):
     if not hasattr(config, "workerinput"):  # the one process that starts the others hands its environment on
         config.kept_files = tempfile.mkdtemp(prefix="xraylib-tests-")
         os.environ.update(XRAYLIB_SOURCE="phantom", XRAYLIB_CACHE=config.kept_files)
+        if config.getoption("numprocesses", 0):  # several processes share the cores: one thread each, or they crowd
+            os.environ.update(TF_NUM_INTRAOP_THREADS="1", OMP_NUM_THREADS="1")
         os.environ.pop("JPY_SESSION_NAME", None)  # nobody watches a test
 
 

@@ -75,11 +75,12 @@ def fit(model, batches, *, epochs, steps=None, progress=None, **options):
     epochs : int, in all.
     progress : Path of a folder, optional. The state after each whole epoch is left there, and taken up from there: the
         weights at the end are those of a training without interruption. A damaged or foreign state is not used.
-    options : for `keras.Model.fit`.
+    options : for `keras.Model.fit`, `validation_data` among them.
 
     Returns the history, a dict of lists with one float an epoch.
     """
     model.optimizer.build(model.trainable_variables)
+    _build_metrics(model, *options["validation_data"])
     variables = [*model.weights, *model.optimizer.variables]
     history, before = _take_up(variables, progress)
     start = time.monotonic()
@@ -101,6 +102,13 @@ def fit(model, batches, *, epochs, steps=None, progress=None, **options):
         model.fit(batches(done), callbacks=[noted], **span, **options)
         done = until
     return history
+
+
+def _build_metrics(model, X, y):
+    """Let the metrics make their variables now: those made in the first step have Keras trace it twice."""
+    one = tuple(x[:1] for x in X) if isinstance(X, tuple) else X[:1]
+    model.compute_metrics(one, y[:1], model(one))
+    model.reset_metrics()
 
 
 def seconds_of(progress):
