@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import ndimage
 
 from xraylib import phantom as ph
@@ -53,6 +54,15 @@ def test_same_seed_same_picture_in_any_order(drawn):
     assert not np.array_equal(ph.draw_phantom(*PAIRS[5], seed=4).image, drawn[5].image)
     first, shifted = next(ph.generate(1, seed=3, first_patient=9)), ph.draw_phantom(9, seed=3)
     assert first.patient == 9 and np.array_equal(first.image, shifted.image)
+
+
+def test_files_hold_the_same_pictures_in_order(drawn):
+    files = list(ph.files(PAIRS[:12], seed=3, quality=95))
+    assert [(name, label) for name, label, _ in files] == [(p.file_name, p.label) for p in drawn[:12]]
+    for (*_, content), p in zip(files, drawn, strict=False):
+        with Image.open(io.BytesIO(content)) as image:
+            assert image.format == "JPEG"
+            assert np.abs(np.asarray(image, int) - p.image).mean() < 2
 
 
 @pytest.mark.parametrize("kind", list(ph.KINDS))

@@ -97,7 +97,7 @@ def train_model(X, y, X_validation, y_validation, *, epochs=20, batch_size=32, p
         warnings.filterwarnings("ignore", message=".*ran out of data.*")  # so a stream ends its epoch
         validation = (np.asarray(X_validation, np.float32), np.asarray(y_validation))
         span = {"epochs": epochs, "steps": steps, "progress": progress}
-        history = fit(model, batches, validation_data=validation, **span)
+        history = fit(model, batches, validation_data=validation, validation_batch_size=128, **span)
     return model, history
 
 
