@@ -16,6 +16,12 @@ def pytest_configure(config):
         os.environ.pop("JPY_SESSION_NAME", None)  # nobody watches a test
 
 
+def pytest_collection_modifyitems(items):
+    """The longest files first: then neither process waits for what the other makes, or at the end for the other."""
+    longest = ("08_better_network.ipynb", "07_trust.ipynb", "test_training.py", "test_better.py")
+    items.sort(key=lambda item: longest.index(item.path.name) if item.path.name in longest else len(longest))
+
+
 def pytest_unconfigure(config):
     shutil.rmtree(getattr(config, "kept_files", ""), ignore_errors=True)
 
