@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from xraylib import store
-from xraylib.better import Combine, Shifts, Views, augment, build, cutout, train_better_model
+from xraylib.better import Combine, Shifts, Views, _batches, augment, build, cutout, train_better_model
 from xraylib.model import predict_proba
 from xraylib.tensorflow import keras
 
@@ -111,6 +111,9 @@ def test_a_seed_fixes_everything_and_balance_moves_the_answer_by_the_shares_of_t
     first, second, other = (build(28, small=True, seed=seed).get_weights() for seed in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
     assert not any(np.array_equal(a, b) for a, b in zip(first, other, strict=True) if a.ndim > 1)
+    first, second, other = (np.asarray(_batches(*arrays[:2], Views(), seed)[0](3)[0][0]) for seed in (1, 1, 2))
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, other)
 
 
 def test_it_is_kept_and_comes_back(trained, arrays, kept, monkeypatch):

@@ -461,7 +461,8 @@ def _end_with(parent):
             time.sleep(1)
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    if os.getpid() != parent:  # where processes cannot be had, joblib works in this one
+        threading.Thread(target=watch, daemon=True).start()
 
 
 def _file(patient, picture, seed, quality):
