@@ -37,7 +37,6 @@ CREDIT = "Kermany, Zhang, Goldbaum: Mendeley Data, doi:10.17632/rscbjbr9sj, CC B
 #: Names that a folder or a zip of each split may have.
 SPLIT_NAMES = {"train": ["train"], "validation": ["validation", "val", "valid"], "test": ["test"]}
 PHANTOM_SIZES = {"train": 840, "validation": 240, "test": 120}
-PHANTOM_QUALITY = 90  # of the JPEG files they are kept as
 HUB_SECONDS = 5  # how long the Hub may take to answer before "auto" gives it up
 STALLED = 30, 100_000  # a download is given up when in so many seconds fewer bytes than this arrive
 MAX_UNPACKED = 20  # an archive of images unpacks to about its own size; to more than 20 times means a bomb
@@ -424,7 +423,7 @@ def load_phantoms(sizes=None, seed=0):
     total = sum(sizes.values())
 
     def make(folder):
-        drawn = phantom.files(phantom.patients_and_pictures(total, seed), seed, PHANTOM_QUALITY)
+        drawn = phantom.files(phantom.patients_and_pictures(total, seed), seed)
         rows = [
             {"image": {"bytes": content, "path": name}, "label": label, "file_name": name}
             for name, label, content in tqdm(drawn, "drawing phantoms", total, disable=not store.watched())
@@ -436,7 +435,7 @@ def load_phantoms(sizes=None, seed=0):
             _write_rows(chosen, folder / f"{split}.arrow")
             start += size
 
-    key = store.content_key(Path(phantom.__file__), PHANTOM_QUALITY, sorted(sizes.items()), seed)
+    key = store.content_key(Path(phantom.__file__), sorted(sizes.items()), seed)
     folder = store.keep("phantom", key, make)
     splits = DatasetDict({name: Dataset.from_file(str(folder / f"{name}.arrow")) for name in sizes})
     for split in splits.values():
