@@ -139,3 +139,10 @@ def test_two_devices_train_as_one_does(arrays, tmp_path):
     weights, probabilities = map(float, done.stdout.splitlines()[-2:])
     assert weights < 1e-3
     assert probabilities < 1e-3
+
+
+def test_no_training_waits_for_the_tuner_of_input_pipelines(arrays, few_phantoms):
+    """Its thread may sleep through the end of a training, for as long as the training took."""
+    from_stream = training.from_stream(few_phantoms["train"].to_iterable_dataset(), 4)
+    for batches in (training.from_arrays(*arrays[:2], 8, 10, 1, 0), from_stream):
+        assert batches(0).options().autotune.enabled is False

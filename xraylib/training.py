@@ -30,9 +30,17 @@ def from_steps(make, steps, epochs):
     """`batches` for `fit`: what ``make(step)`` gives for every step from the beginning of an epoch to the last."""
 
     def batches(epoch):
-        return tf.data.Dataset.range(epoch * steps, epochs * steps, output_type=tf.int32).map(make).prefetch(2)
+        return _ahead(tf.data.Dataset.range(epoch * steps, epochs * steps, output_type=tf.int32).map(make))
 
     return batches
+
+
+def _ahead(dataset):
+    """Two batches made in advance. TensorFlow's tuner of such pipelines stays out: at the end of a training it may
+    sleep on for as long as the training took, and has `fit` wait for it."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.prefetch(2).with_options(options)
 
 
 def from_arrays(X, y, size, steps, epochs, seed):
@@ -60,7 +68,7 @@ def from_stream(stream, size):
                 yield gray.astype(np.float32) / np.float32(255), y
 
         shapes = tf.TensorSpec((None, 28, 28, 1), tf.float32), tf.TensorSpec((None,), tf.int64)
-        return tf.data.Dataset.from_generator(one_epoch, output_signature=shapes).prefetch(2)
+        return _ahead(tf.data.Dataset.from_generator(one_epoch, output_signature=shapes))
 
     return batches
 
