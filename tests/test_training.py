@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from xraylib import store, training
+from xraylib.evaluation import cross_entropy
 from xraylib.model import predict_proba, train_model
 
 
@@ -98,6 +99,18 @@ def test_one_cycle_ends_at_rest(arrays):
     model, history = train_model(*arrays, epochs=3, batch_size=16, peak_rate=2e-3)
     assert float(model.optimizer.learning_rate) < 1e-6
     assert history["loss"][-1] < history["loss"][0]
+
+
+def test_a_standardised_training_gives_a_network_that_is_asked_as_ever(arrays, tmp_path, monkeypatch):
+    settings = {"epochs": 2, "standardise": True, "seed": 1}
+    model, history = train_model(*arrays, **settings)
+    p = predict_proba(model, arrays[2])
+    assert np.isclose(cross_entropy(arrays[3], p), history["val_loss"][-1], rtol=1e-4)
+    interrupt(monkeypatch, 1)
+    with pytest.raises(KeyboardInterrupt):
+        train_model(*arrays, **settings, progress=tmp_path)
+    monkeypatch.undo()
+    assert same(train_model(*arrays, **settings, progress=tmp_path)[0], model)
 
 
 def test_a_stream_trains_as_its_arrays_do_in_that_order(few_phantoms, tmp_path):

@@ -16,8 +16,9 @@ from xraylib.training import fit, from_arrays, from_stream
 
 __all__ = ["QUICK", "build_model", "predict_files", "predict_proba", "train_better_model", "train_model"]
 
-#: Settings of `train_model` that reach the described validation accuracy in 0.4 of the described time.
-QUICK = {"epochs": 7, "batch_size": 32, "peak_rate": 2e-3}
+#: Settings of `train_model` that reach the described validation accuracy in a quarter of the described time.
+QUICK = {"epochs": 5, "peak_rate": 1.5e-3, "standardise": True}
+MEAN, DEVIATION = 0.5, 0.25  # of a radiograph's values, roughly
 
 
 def build_model():
@@ -52,7 +53,19 @@ def build_model():
     return model
 
 
-def train_model(X, y, X_validation, y_validation, *, epochs=20, batch_size=32, peak_rate=None, seed=0, progress=None):
+def train_model(
+    X,
+    y,
+    X_validation,
+    y_validation,
+    *,
+    epochs=20,
+    batch_size=32,
+    peak_rate=None,
+    standardise=False,
+    seed=0,
+    progress=None,
+):
     """Train the described network from scratch.
 
     Parameters
@@ -64,6 +77,9 @@ def train_model(X, y, X_validation, y_validation, *, epochs=20, batch_size=32, p
     epochs, batch_size : int
     peak_rate : float, optional. Adam's learning rate rises to it and falls to 0 again (one cycle); None keeps it at
         the described 0.001.
+    standardise : bool. Train on ``(X - 0.5) / 0.25``, values around 0, with which the same steps lead further (LeCun et
+        al. 1998, Efficient BackProp). The first layer then takes that in, so the network that comes back is asked as
+        ever, with values in [0, 1].
     seed : int, fixes the initial weights, and with the epoch's number the order of the images: twice the same call
         gives the same network on one machine.
     progress : Path of a folder where an interrupted training leaves its last whole epoch and goes on from it, optional.
@@ -84,20 +100,27 @@ def train_model(X, y, X_validation, y_validation, *, epochs=20, batch_size=32, p
         steps = math.ceil(len(X) / batch_size)
         batches = from_arrays(X, y, batch_size, steps, epochs, seed)
     keras.utils.set_random_seed(seed)
-    model = build_model()
+    model = trained = build_model()
+    if standardise:
+        trained = keras.Sequential([layers.Rescaling(1 / DEVIATION, -MEAN / DEVIATION), *model.layers])
+        trained.build((None, 28, 28, 1))
+    rate = 0.001  # what "adam" has
     if peak_rate and not steps:
         raise ValueError("One cycle needs the number of images: a stream does not tell it. Leave out peak_rate.")
     if peak_rate:
         total = steps * epochs
         cycle = {"warmup_target": peak_rate, "warmup_steps": int(0.3 * total)}
         rate = keras.optimizers.schedules.CosineDecay(peak_rate / 25, total - int(0.3 * total), **cycle)
-        model.compile(keras.optimizers.Adam(rate), model.loss, metrics=["accuracy"])
+    trained.compile(keras.optimizers.Adam(rate), model.loss, metrics=["accuracy"])
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*from_logits=True.*")  # known, and harmless here: see build_model
         warnings.filterwarnings("ignore", message=".*ran out of data.*")  # so a stream ends its epoch
         validation = (np.asarray(X_validation, np.float32), np.asarray(y_validation))
         span = {"epochs": epochs, "steps": steps, "progress": progress}
-        history = fit(model, batches, validation_data=validation, validation_batch_size=128, **span)
+        history = fit(trained, batches, validation_data=validation, validation_batch_size=128, **span)
+    if standardise:  # exact, since the first convolution pads nothing
+        kernel, bias = model.layers[0].get_weights()
+        model.layers[0].set_weights([kernel / DEVIATION, bias - MEAN / DEVIATION * kernel.sum((0, 1, 2))])
     return model, history
 
 
