@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -103,13 +104,16 @@ def test_one_cycle_ends_at_rest(arrays):
 
 def test_a_standardised_training_gives_a_network_that_is_asked_as_ever(arrays, tmp_path, monkeypatch):
     settings = {"epochs": 2, "standardise": True, "seed": 1}
-    model, history = train_model(*arrays, **settings)
+    monkeypatch.setenv("XRAYLIB_CACHE", str(tmp_path / "kept"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        model, history = store.load_trained(train_model, *arrays, **settings)
     p = predict_proba(model, arrays[2])
     assert np.isclose(cross_entropy(arrays[3], p), history["val_loss"][-1], rtol=1e-4)
     interrupt(monkeypatch, 1)
     with pytest.raises(KeyboardInterrupt):
         train_model(*arrays, **settings, progress=tmp_path)
-    monkeypatch.undo()
+    monkeypatch.setattr(training, "replace", store.replace)
     assert same(train_model(*arrays, **settings, progress=tmp_path)[0], model)
 
 

@@ -121,6 +121,7 @@ def train_model(
     if standardise:  # exact, since the first convolution pads nothing
         kernel, bias = model.layers[0].get_weights()
         model.layers[0].set_weights([kernel / DEVIATION, bias - MEAN / DEVIATION * kernel.sum((0, 1, 2))])
+        model.optimizer.build(model.trainable_variables)  # Keras warns when it reads a network without
     return model, history
 
 
