@@ -34,14 +34,14 @@ def model(request, arrays):
 
 @pytest.mark.parametrize("method", [grad_cam, occlusion])
 def test_the_map_points_at_the_evidence(model, arrays, method):
-    X = arrays[0][arrays[1] == 1][:10]
+    X = arrays[0][arrays[1] == 1][:20]
     maps = method(model, X)
-    assert maps.shape == (10, 28, 28)
+    assert maps.shape == (20, 28, 28)
     assert maps.min() >= 0
     assert np.allclose(maps.max((1, 2)), 1)
     if method is grad_cam and len(model.layers) < 10:
         return  # the better network's last maps are 4 by 4 and each sees the whole picture: they need not point at it
-    left = np.zeros((10, 28, 28), bool)
+    left = np.zeros((20, 28, 28), bool)
     left[:, :, :14] = True
     assert peaks_inside(maps, left).mean() > 0.8  # by chance: 0.5
 
