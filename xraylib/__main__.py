@@ -17,8 +17,9 @@ import nbformat
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
-from xraylib import data, evaluation, store
-from xraylib.store import replace
+from xraylib import data, evaluation
+from xraylib.files import store
+from xraylib.files.store import replace
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build"

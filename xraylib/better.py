@@ -7,7 +7,7 @@ each ingredient and `notebooks/ablation.csv` has the measurements.
 import numpy as np
 
 from xraylib.preprocessing import check_arrays
-from xraylib.tensorflow import keras, layers, ops, tf
+from xraylib.quiet import keras, layers, ops, tf
 from xraylib.training import fit, from_steps, shuffled
 
 FINE, COARSE = 64, 28  # sides in pixels at which the standardised and the local view work, at most

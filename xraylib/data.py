@@ -20,8 +20,9 @@ from huggingface_hub import HfApi, constants, hf_hub_download
 from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 from tqdm.auto import tqdm
 
-from xraylib import phantom, store
-from xraylib.decoding import encoded, read_image
+from xraylib import phantom
+from xraylib.files import store
+from xraylib.files.decoding import encoded, read_image
 
 CLASSES = ["NORMAL", "PNEUMONIA"]
 FEATURES = Features({"image": ImageFeature(), "label": ClassLabel(names=CLASSES), "file_name": Value("string")})

@@ -7,7 +7,7 @@ from scipy.special import expit, logit
 from scipy.stats import binomtest
 from sklearn import metrics
 
-from xraylib.data import CLASSES
+from xraylib import CLASSES
 
 #: What the user of the described system reported for it (20 epochs, the Hub's split; single run, seed unknown).
 DESCRIBED = pd.DataFrame(

@@ -6,7 +6,7 @@ from PIL import Image
 from xraylib.better import Views, network_of
 from xraylib.evaluation import log_odds
 from xraylib.model import predict_proba
-from xraylib.tensorflow import keras, tf
+from xraylib.quiet import keras, tf
 
 
 def grad_cam(model, X):

@@ -12,7 +12,7 @@ from datasets import Dataset, IterableDataset
 from xraylib.better import train_better_model
 from xraylib.data import FEATURES
 from xraylib.preprocessing import check_arrays, preprocess_batches
-from xraylib.tensorflow import keras, layers, tf
+from xraylib.quiet import keras, layers, tf
 from xraylib.training import fit, from_arrays, from_stream
 
 __all__ = ["QUICK", "build_model", "predict_files", "predict_proba", "train_better_model", "train_model"]

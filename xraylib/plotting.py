@@ -11,7 +11,7 @@ import numpy as np
 import seaborn as sns
 from IPython.display import display
 
-from xraylib.data import CLASSES
+from xraylib import CLASSES
 
 PALETTE = sns.color_palette("colorblind")
 COLOURS = {"NORMAL": PALETTE[0], "PNEUMONIA": PALETTE[1]}

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from xraylib.decoding import encoded, read_image
-from xraylib.store import watched
+from xraylib.files.decoding import encoded, read_image
+from xraylib.files.store import is_interactive as watched
 
 #: The decoder may hand over a JPEG this many times larger than asked for, not smaller: 4 keeps the mean difference
 #: from decoding at full size near 0.1 gray levels.

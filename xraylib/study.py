@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from datasets import DatasetDict, concatenate_datasets
 
-from xraylib import data, evaluation, preprocessing, store
+from xraylib import data, evaluation, preprocessing
+from xraylib.files import store
 
 CSV = Path(__file__).parents[1] / "notebooks" / "study.csv"
 RATES = ["accuracy", "balanced_accuracy", "sensitivity", "specificity", "roc_auc"]

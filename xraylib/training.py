@@ -7,8 +7,8 @@ import zipfile
 import numpy as np
 
 from xraylib.preprocessing import preprocess_batches
-from xraylib.store import replace, watched
-from xraylib.tensorflow import keras, tf
+from xraylib.files.store import replace, watched
+from xraylib.quiet import keras, tf
 
 STATE = "last-epoch.npz"
 
