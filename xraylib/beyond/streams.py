@@ -1,5 +1,6 @@
 """More images than memory: a stream that is decoded anew in every epoch."""
 
+import warnings
 from itertools import count
 
 import numpy as np
@@ -35,6 +36,8 @@ def as_tf_dataset(stream, batch_size=32, size=28):
     >>> sum(len(y) for X, y in as_tf_dataset(stream))
     120
     """
+    # Keras cannot know how long a stream is, and warns when its first epoch ends.
+    warnings.filterwarnings("ignore", message="Your input ran out of data")
     epochs = count()
 
     def one_epoch():
