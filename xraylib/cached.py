@@ -104,7 +104,9 @@ def load_trained(train, X, y, X_validation, y_validation, **settings):
     # What an interrupted training leaves behind, where it is looked for the next time.
     checkpoint_dir = store.cache_path(f".{train.__name__}", f"{key}.checkpoint")
     if "checkpoint_dir" in parameters:
-        settings = settings | {"checkpoint_dir": checkpoint_dir}
+        settings["checkpoint_dir"] = checkpoint_dir
+    if "verbose" in parameters and not store.is_interactive():
+        settings.setdefault("verbose", 0)
 
     def make(folder):
         start = time.monotonic()

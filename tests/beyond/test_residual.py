@@ -28,15 +28,15 @@ def arrays():
 
 
 @pytest.fixture(scope="module")
-def cached_files(tmp_path_factory):
-    return tmp_path_factory.mktemp("cached_files")
+def cache_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="module")
-def trained(arrays, cached_files):
-    """A network and its history, trained and cached_files."""
+def trained(arrays, cache_folder):
+    """A network and its history, trained and cached."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XRAYLIB_CACHE", str(cached_files))
+        patch.setenv("XRAYLIB_CACHE", str(cache_folder))
         return load_trained(train_better_model, *arrays, epochs=2, seed=1)
 
 
@@ -140,12 +140,12 @@ def test_the_prior_adjustment_moves_the_log_odds_by_the_prior(trained, arrays):
     assert np.allclose(half - whole, 0.5 * np.log(48 / 16), atol=1e-3)
 
 
-def test_it_is_cached_files_and_comes_back(trained, arrays, cached_files, monkeypatch):
-    monkeypatch.setenv("XRAYLIB_CACHE", str(cached_files))
-    assert len(list(cached_files.glob("train_better_model-*"))) == 1
+def test_it_is_cached_and_comes_back(trained, arrays, cache_folder, monkeypatch):
+    monkeypatch.setenv("XRAYLIB_CACHE", str(cache_folder))
+    assert len(list(cache_folder.glob("train_better_model-*"))) == 1
     again, history = load_trained(train_better_model, *arrays, epochs=2, seed=1)
     assert history == trained[1]
-    assert history['seconds'][0] > 0
+    assert history["seconds"][0] > 0
     assert np.array_equal(predict_proba(again, arrays[0]), predict_proba(trained[0], arrays[0]))
     assert again.count_params() == build(28, small=True).count_params()
 
