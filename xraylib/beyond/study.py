@@ -1,160 +1,148 @@
-"""The long measurements behind notebooks 7 and 8, on the source in use.
+"""The long measurements behind the later notebooks: ``python -m xraylib.beyond.study [STUDY ...]``.
 
-``python -m xraylib.beyond.study [name ...]`` trains what is missing. Each training appends one row for
-validation and one for test images to ``notebooks/study.csv`` as soon as it is done: what was trained
-and tested on what, with which seed, what came out, how long the training took (wall-clock seconds,
-all cores of the machine), and the commit it was measured at.
+Each study is a file in ``notebooks/results/``: a row an image, a column a trained network with its
+predicted probabilities of PNEUMONIA, so that a new question about an old network needs no training.
+Columns that are there already are not measured again; a column is written as soon as it is done.
 """
 
-import csv
 import re
-import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from datasets import DatasetDict, concatenate_datasets
+import pandas as pd
+from datasets import concatenate_datasets
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
 
-from xraylib import cached, data, evaluation, preprocessing
+from xraylib import data
 from xraylib.beyond.quick import train_quick_model
 from xraylib.beyond.residual import train_better_model
+from xraylib.cached import load_arrays, load_trained
+from xraylib.files.store import atomic_write
 from xraylib.model import predict_proba, train_model
-from xraylib.quiet import keras, layers
+from xraylib.preprocessing import preprocess_split
 
-CSV = Path(__file__).parents[2] / "notebooks" / "study.csv"
-METRICS = ["accuracy", "balanced_accuracy", "sensitivity", "specificity", "roc_auc"]
-COLUMNS = ["study", "setting", "size", "seed", "tested_on", "images", "parameters", "seconds"]
-COLUMNS += ["loss", *METRICS, "commit"]
-SEEDS = (0, 1, 2)
+RESULTS = Path(__file__).parents[2] / "notebooks" / "results"
 GROUPS = ("at random", "darkest", "least contrast", "least sharp", "lowest patient numbers")
 
 
-@dataclass(frozen=True)
-class Training:
-    """One training: what is trained on which splits.
+# ------------------------------------------------------------------------------------- the studies
 
-    Examples
-    --------
-    >>> Training("random split", "reference", train_model, dict).size
-    28
+
+def study_seeds(splits):
+    """Several seeds of every network on the splits as they are: ``seeds.csv.gz``.
+
+    ``reference``, ``quick`` and ``better`` are the networks of notebooks 4 and 8; ``weighted`` is
+    quick with both classes weighted alike; ``phantoms`` is quick, trained on phantoms alone.
     """
+    arrays = load_arrays(splits)
+    phantoms = load_arrays(data.load_phantoms())
+    X = np.concatenate(arrays[::2])
+    weights = len(arrays[1]) / (2 * np.bincount(arrays[1]))  # each class counts for half
+    weighted = partial(train_quick_model, class_weight=dict(enumerate(weights.tolist())))
+    for name, train, seeds, images in (
+        ("reference", train_model, 5, arrays),
+        ("quick", train_quick_model, 10, arrays),
+        ("weighted", weighted, 5, arrays),
+        ("phantoms", train_quick_model, 5, phantoms),
+        ("better", train_better_model, 3, arrays),
+    ):
+        for seed in range(seeds):
+            yield f"{name}_{seed}", lambda t=train, i=images, s=seed: (_predict(t, i, X, s), None)
 
-    study: str
-    setting: str
-    train: Callable
-    load: Callable  # without arguments, to a DatasetDict
-    size: int = 28
-    seed: int = 0
+
+def study_leakage(splits):
+    """Ten random and ten by-patient splits, quick training: ``leakage.csv.gz``.
+
+    Each column has the test images of its own split alone.
+    """
+    X, y, names = _pool(splits)
+    for seed in range(10):
+        for name, divide in (("random", _split_at_random), ("by_patient", _split_by_patient)):
+            yield f"{name}_{seed}", partial(_train_and_test, X, y, divide(splits, names, y, seed))
 
 
-def trainings(splits):
-    """List every training of the study.
+def study_held_out(splits):
+    """A quarter of the images held out by one property, five seeds: ``held_out.csv.gz``.
+
+    Columns have the network's own validation images and the group; ``part_…`` says which is which.
+    In every group as many images of each class train. The test images are not used.
+    """
+    development = {**splits, "test": splits["test"].select([])}
+    X, y, names = _pool(development)
+    parts = {group: hold_out(development, group) for group in GROUPS}
+    counts = [np.bincount(y[part == "train"], minlength=2) for part in parts.values()]
+    for group, part in parts.items():
+        chosen = _thin_out(part, y, np.min(counts, 0))
+        slug = group.replace(" ", "_")
+        for seed in range(5):
+            yield f"{slug}_{seed}", partial(_train_and_test, X, y, chosen, seed, f"part_{slug}")
+
+
+def study_fresh_phantoms(splits):
+    """The reference network and a logistic regression on 2,000 fresh phantoms."""
+    fresh = data.load_phantoms({"test": 2000}, seed=1)["test"]
+    arrays = load_arrays(data.load_phantoms())
+    X, _ = preprocess_split(fresh)
+    for seed in range(3):
+        yield f"reference_{seed}", lambda s=seed: (_predict(train_model, arrays, X, s), None)
+    yield "logistic", lambda: (predict_logistic(*arrays[:2], X), None)
+
+
+# ---------------------------------------------------------------------------------------- what they need
+
+
+def predict_logistic(X, y, X_test):
+    """Predict by logistic regression on standardised pixels.
 
     Parameters
     ----------
-    splits : datasets.DatasetDict
-        What `xraylib.data.load_splits` returns.
+    X, X_test : (n, size, size, 1) float32
+    y : (n,) int
 
     Returns
     -------
-    iterator of Training
+    (n,) float64
 
     Examples
     --------
-    >>> next(trainings(data.load_splits("phantom"))).setting
-    'reference'
-    """
-
-    def load():
-        return splits
-
-    def load_phantoms_to_real():
-        return DatasetDict({**data.load_phantoms(), "test": splits["test"]})
-
-    def load_fresh_phantoms():
-        return DatasetDict({**data.load_phantoms(), **data.load_phantoms({"test": 2000}, seed=1)})
-
-    by_patient = partial(data.split_by_patient, splits)
-    for seed in SEEDS:
-        yield Training("random split", "reference", train_model, load, seed=seed)
-        yield Training("random split", "quick", train_quick_model, load, seed=seed)
-        yield Training("random split", "better 28", train_better_model, load, seed=seed)
-        yield Training("random split", "better 64", train_better_model, load, 64, seed)
-        yield Training("patient split", "reference", train_model, by_patient, seed=seed)
-        yield Training("patient split", "better 28", train_better_model, by_patient, seed=seed)
-        phantoms = "trained on phantoms"
-        yield Training(phantoms, "reference", train_model, load_phantoms_to_real, seed=seed)
-        yield Training("fresh phantoms", "reference", train_model, load_fresh_phantoms, seed=seed)
-    yield Training("fresh phantoms", "logistic regression", train_logistic, load_fresh_phantoms)
-    for group in GROUPS:
-        load_group = partial(hold_out, splits, group)
-        yield Training("shift", f"reference, {group}", train_model, load_group)
-        yield Training("shift", f"better 28, {group}", train_better_model, load_group)
-
-
-def train_logistic(X, y, X_validation, y_validation, *, seed=0):
-    """Fit a logistic regression on standardised pixels, as a network without hidden layers.
-
-    Parameters
-    ----------
-    X, y, X_validation, y_validation
-        As `xraylib.model.train_model`; the validation images are not used.
-    seed : int
-
-    Returns
-    -------
-    model : keras.Sequential
-        For `xraylib.model.predict_proba`.
-    history : dict
-        Empty.
-
-    Examples
-    --------
-    >>> X = np.random.default_rng(0).random((8, 28, 28, 1), np.float32)
-    >>> train_logistic(X, np.arange(8) % 2, X, np.arange(8) % 2)[0].output_shape
-    (None, 2)
+    >>> X = np.random.default_rng(0).random((8, 4, 4, 1))
+    >>> predict_logistic(X, np.arange(8) % 2, X).shape
+    (8,)
     """
     flat = X.reshape(len(X), -1)
     mean, deviation = flat.mean(0), flat.std(0) + 1e-6
-    fitted = LogisticRegression(max_iter=5000, random_state=seed)
-    fitted.fit((flat - mean) / deviation, y)
-    weights = fitted.coef_[0] / deviation
-    model = keras.Sequential([keras.Input(X.shape[1:]), layers.Flatten(), layers.Dense(2)])
-    bias = fitted.intercept_[0] - weights @ mean
-    model.layers[-1].set_weights([np.stack([0 * weights, weights], 1), np.array([0, bias])])
-    return model, {}
+    fitted = LogisticRegression(max_iter=5000).fit((flat - mean) / deviation, y)
+    return fitted.predict_proba((X_test.reshape(len(X_test), -1) - mean) / deviation)[:, 1]
 
 
 def hold_out(splits, group):
-    """Hold out a group of training and validation images as ``test``.
+    """Divide images into a group, with a quarter of each class, and others for training.
 
-    A group takes a quarter of each class by one property, so the proportion of PNEUMONIA stays as
-    it is; the patients in it are taken out of training and validation. ``at random`` takes a random
-    quarter of the patients, to compare with. The test images of `splits` are not used.
+    The patients of the group are in no other part; the patients of validation are not in training.
 
     Parameters
     ----------
-    splits : datasets.DatasetDict
+    splits : dict of str to datasets.Dataset
     group : str
-        One of `GROUPS`.
+        One of `GROUPS`; ``at random`` is a random quarter of the patients, to compare with.
 
     Returns
     -------
-    datasets.DatasetDict
+    (n,) str
+        ``"test"`` for the group, ``"train"``, ``"validation"`` or ``"unused"``; rows sorted by name.
 
     Examples
     --------
-    >>> len(hold_out(data.load_splits("phantom"), "darkest")["test"]) > 200
+    >>> part = hold_out(data.load_splits("phantom"), "darkest")
+    >>> bool((part == "test").mean() > 0.2)
     True
     """
     # The property by which the group is chosen, one value an image.
-    pool = concatenate_datasets([splits["train"], splits["validation"]])
-    X, y = preprocessing.preprocess_split(pool, 64)
-    patients = np.array([data.patient_of(name) for name in pool["file_name"]])
+    X, y, names = _pool(splits, 64)
+    patients = np.array([data.patient_of(name) for name in names])
     rng = np.random.default_rng(0)
     order = {patient: rng.random() for patient in sorted(set(patients))}
     deviation = X.std((1, 2, 3))
@@ -168,69 +156,125 @@ def hold_out(splits, group):
         ),
     }[group]()
 
-    # The lowest quarter of each class is the group; the rest, without its patients, trains.
-    test = np.zeros(len(y), bool)
+    # The lowest quarter of each class is the group; of the other patients, 15% validate.
+    part = np.full(len(y), "train", dtype="<U10")
     for label in (0, 1):
-        test |= (y == label) & (values <= np.quantile(values[y == label], 0.25))
-    rest = np.flatnonzero(~test & ~np.isin(patients, patients[test]))
-    validation = rng.random(len(rest)) < 0.15
-    rows = {"train": rest[~validation], "validation": rest[validation], "test": test.nonzero()[0]}
-    return DatasetDict({split: pool.select(numbers) for split, numbers in rows.items()})
+        lowest = values <= np.quantile(values[y == label], 0.25)
+        part[(y == label) & lowest] = "test"
+    held_out = np.isin(patients, patients[part == "test"])
+    part[held_out & (part != "test")] = "unused"
+    others = np.unique(patients[~held_out])
+    validation = rng.permutation(others)[: round(0.15 * len(others))]
+    part[np.isin(patients, validation)] = "validation"
+    return part
 
 
-def measure(training):
-    """Train once and evaluate on validation and test images.
+def _thin_out(part, y, counts):
+    """Let only so many training images of each class stay, chosen at random."""
+    part = part.copy()
+    rng = np.random.default_rng(0)
+    for label, count in enumerate(counts):
+        rows = rng.permutation(np.flatnonzero((part == "train") & (y == label)))
+        part[rows[count:]] = "unused"
+    return part
 
-    Parameters
-    ----------
-    training : Training
 
-    Returns
-    -------
-    list of dict
-        A row for the validation and one for the test images, with the keys `COLUMNS`.
-    """
-    arrays = cached.load_arrays(training.load(), training.size)
-    model, history = cached.load_trained(training.train, *arrays[:4], seed=training.seed)
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(command, capture_output=True, text=True).stdout.strip()
-    rows = []
-    for tested_on, X, y in (("validation", *arrays[2:4]), ("test", *arrays[4:])):
-        p = predict_proba(model, X)
-        values = evaluation.metrics_at(y, p)
-        row = {
-            "study": training.study,
-            "setting": training.setting,
-            "size": training.size,
-            "seed": training.seed,
-            "tested_on": tested_on,
-            "images": len(y),
-            "parameters": model.count_params(),
-            "seconds": round(history["seconds"][0]),
-            "loss": round(evaluation.cross_entropy(y, p), 5),
-            "commit": commit,
-        }
-        rows.append(row | {name: round(values[name], 5) for name in METRICS})
-    return rows
+def _pool(splits, size=28):
+    """X, y and the file names of all splits, rows sorted by name."""
+    pool = concatenate_datasets([splits[name] for name in data.SPLIT_NAMES])
+    names = np.array(pool["file_name"])
+    pool = pool.select(np.argsort(names, kind="stable"))
+    return *preprocess_split(pool, size), np.sort(names)
+
+
+def _split_at_random(splits, names, y, seed):
+    """70/20/10 percent of the images, stratified by class, as part of each image."""
+    rows = np.arange(len(y))
+    rest, test = train_test_split(rows, test_size=0.1, stratify=y, random_state=seed)
+    _, validation = train_test_split(rest, test_size=2 / 9, stratify=y[rest], random_state=seed)
+    part = np.full(len(y), "train", dtype="<U10")
+    part[test] = "test"
+    part[validation] = "validation"
+    return part
+
+
+def _split_by_patient(splits, names, y, seed):
+    """The same without a patient in two parts."""
+    divided = data.split_by_patient(splits, seed)
+    part_of = {name: part for part, split in divided.items() for name in split["file_name"]}
+    return np.array([part_of[name] for name in names])
+
+
+def _predict(train, arrays, X, seed):
+    """Train on the first four of six arrays, predict X."""
+    if isinstance(train, partial):  # not cached: a partial has no file of its own
+        return predict_proba(train(*arrays[:4], seed=seed)[0], X)
+    return predict_proba(load_trained(train, *arrays[:4], seed=seed)[0], X)
+
+
+def _train_and_test(X, y, part, seed=0, part_column=None):
+    """Quick training; probabilities of the test images, of validation too if parts are told."""
+    of = {name: part == name for name in ("train", "validation", "test")}
+    arrays = [a[of[name]] for name in ("train", "validation", "test") for a in (X, y)]
+    asked = of["test"] | of["validation"] if part_column else of["test"]
+    p = np.full(len(y), np.nan)
+    p[asked] = _predict(train_quick_model, arrays, X[asked], seed)
+    return p, {part_column: part} if part_column else None
+
+
+def _empty_table(splits):
+    """A row an image, in the order of the splits' arrays, without probabilities."""
+    rows = [
+        {"file_name": name, "label": label, "split": split}
+        for split in splits
+        for name, label in zip(splits[split]["file_name"], splits[split]["label"], strict=True)
+    ]
+    table = pd.DataFrame(rows)
+    etiology = table["file_name"].str.extract(data.PATIENT)[2].fillna("")
+    table.insert(1, "patient", table["file_name"].map(data.patient_of))
+    table.insert(2, "etiology", etiology)
+    return table
+
+
+STUDIES = {
+    "seeds": study_seeds,
+    "leakage": study_leakage,
+    "held_out": study_held_out,
+    "fresh_phantoms": study_fresh_phantoms,
+}
 
 
 def main(names):
-    """Measure what is missing: every training, or those whose description holds one of `names`."""
-    if not CSV.exists():
-        CSV.write_text(",".join(COLUMNS) + "\n")
-    with CSV.open() as file:
-        done = {(row["study"], row["setting"], int(row["seed"])) for row in csv.DictReader(file)}
-    for training in trainings(data.load_splits()):
-        key = (training.study, training.setting, training.seed)
-        description = f"{training.study}: {training.setting}, seed {training.seed}"
-        wanted = not names or any(name in description for name in names)
-        if not wanted or key in done:
-            continue
-        rows = measure(training)
-        with CSV.open("a", newline="") as file:
-            csv.DictWriter(file, COLUMNS, lineterminator="\n").writerows(rows)
-        seconds, accuracy = rows[1]["seconds"], rows[1]["accuracy"]
-        print(f"{description}: {seconds} s, {accuracy:.4f} on test", flush=True)
+    """Measure what is missing of the named studies, or of all."""
+    splits = data.load_splits()
+    for name in names or STUDIES:
+        images = splits
+        if name == "fresh_phantoms":
+            images = data.load_phantoms({"test": 2000}, seed=1)
+        elif name == "held_out":
+            images = {split: splits[split] for split in ("train", "validation")}
+        table = _empty_table(images)
+        if name in ("leakage", "held_out"):  # rows of `_pool`
+            table = table.sort_values("file_name", kind="stable", ignore_index=True)
+        path = RESULTS / f"{name}.csv.gz"
+        if path.exists():
+            before = pd.read_csv(path).drop(columns=["patient", "etiology", "label"])
+            table = table.merge(before, how="left", on=["file_name", "split"])
+        for column, measure in STUDIES[name](splits):
+            if column in table:
+                continue
+            p, parts = measure()
+            table[column] = np.round(p, 5)
+            for part_column, part in (parts or {}).items():
+                table[part_column] = part
+            ordered = table.sort_values("file_name", kind="stable")
+            compression = {"method": "gzip", "mtime": 0}
+            partial_path = path.with_suffix(".partial")
+            RESULTS.mkdir(exist_ok=True)
+            ordered.to_csv(partial_path, index=False, compression=compression, lineterminator="\n")
+            atomic_write(path, partial_path.read_bytes())
+            partial_path.unlink()
+            print(f"{name}: {column}", flush=True)
 
 
 if __name__ == "__main__":
