@@ -1,0 +1,1 @@
+"""Where the radiographs come from: each source prepares an ordinary folder of images."""
