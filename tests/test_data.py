@@ -1,18 +1,13 @@
-"""The sources of radiographs: folders, zips, the Hub (a small server on loopback), phantoms."""
+"""The sources of radiographs: folders, zips, phantoms."""
 
-import hashlib
 import io
-import json
-import time
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from xraylib import data, phantom, store
+from xraylib import data, phantom
 from xraylib.preprocessing import preprocess_image, preprocess_split
 
 SPLITS = ("train", "validation", "test")
@@ -254,146 +249,3 @@ def test_the_default_phantoms_are_what_the_generator_draws(phantoms):
     assert drawn.label == row["label"]
     assert np.abs(np.asarray(row["image"], float) - drawn.image).mean() < 3  # JPEG keeps it nearly
     assert "say nothing about patients" in data.describe(splits)
-
-
-# ------------------------------------------------------------------------------------------------------------ the Hub
-
-
-class Hub(BaseHTTPRequestHandler):
-    """As much of the Hub's interface as downloading a data set takes; `broken` says how it fails, `where` at what."""
-
-    archives = {path: zipped(seed=number, side=600) for number, path in enumerate(data.ARCHIVES.values())}
-    broken, where = "", ("metadata", "archive")
-    asked, headers_seen = [], []
-    over = Event()  # ends what hangs
-
-    def do_HEAD(self):
-        self.do_GET()
-
-    def do_GET(self):
-        self.asked.append(self.path)
-        self.headers_seen.append(dict(self.headers))
-        path = next((name for name in self.archives if self.path.endswith(name)), None)
-        if self.broken == "404" or not (path or "/api/datasets/" in self.path):
-            return self.answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
-        if ("archive" if path else "metadata") in self.where:
-            if self.broken in ("429", "500"):
-                return self.answer(int(self.broken), b"{}", {"Retry-After": "3600"} if self.broken == "429" else {})
-            if self.broken == "hangs":
-                return self.over.wait(60)
-        if not path:
-            files = [{"rfilename": name, "lfs": self.lfs(content)} for name, content in self.archives.items()]
-            return self.answer(200, json.dumps({"_id": "0", "id": data.HUB, "siblings": files}).encode())
-        content, digest = self.archives[path], self.lfs(self.archives[path])["sha256"]
-        if self.broken == "other bytes":
-            content = content[::-1]
-        headers = {"ETag": f'"{digest}"', "X-Repo-Commit": "0" * 40, "Accept-Ranges": "bytes"}
-        start = int(self.headers.get("Range", "bytes=0-").split("=")[1].split("-")[0])
-        if start:
-            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        cut = max(len(content) // 2 - start, 0) if self.broken in ("breaks off", "drips") else None
-        self.answer(206 if start else 200, content[start:], headers, cut)
-
-    def answer(self, status, content, headers=(), cut=None):
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(content)), **dict(headers)}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(content[:cut])
-        while cut is not None and self.broken == "drips" and not self.over.wait(0.3) and cut < len(content):
-            self.wfile.write(content[cut : cut + 1])
-            cut += 1
-        if cut is not None:
-            self.close_connection = True
-
-    @staticmethod
-    def lfs(content):
-        return {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """A Hub on loopback, with empty caches."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("FreshHub", (Hub,), {"asked": [], "headers_seen": []}))
-    Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    import huggingface_hub.constants as constants
-    import huggingface_hub.file_download as download
-    import huggingface_hub.hf_api as api
-
-    for module in (constants, download, api):
-        for name, value in (("ENDPOINT", address), ("HF_HUB_CACHE", str(tmp_path / "hf"))):
-            if hasattr(module, name):
-                monkeypatch.setattr(module, name, value)
-    template = address + "/{repo_id}/resolve/{revision}/{filename}"
-    for module in (constants, download):
-        if hasattr(module, "HUGGINGFACE_CO_URL_TEMPLATE"):
-            monkeypatch.setattr(module, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setenv("XRAYLIB_CACHE", str(tmp_path / "kept"))
-    server.RequestHandlerClass.over = Event()
-    yield server.RequestHandlerClass
-    server.RequestHandlerClass.over.set()
-    server.shutdown()
-    server.server_close()
-
-
-def test_the_hub_is_downloaded_once_and_then_needs_no_network(hub, capsys):
-    splits = data.load_splits("hub")
-    assert {name: len(split) for name, split in splits.items()} == dict.fromkeys(SPLITS, 2)
-    assert "2 / 2 / 2 images; described are 4,077 / 1,165 / 582" in capsys.readouterr().out
-    hub.broken = "404"
-    before = len(hub.asked)
-    assert data.load_splits("auto")["train"]["label"] == [0, 1]
-    assert len(hub.asked) == before
-
-
-def test_a_hub_without_the_data_set_is_an_error_or_with_auto_the_phantoms(hub, capsys):
-    hub.broken = "404"
-    with pytest.raises(ConnectionError, match=f"The Hub does not give {data.HUB} .* Try again"):
-        data.load_splits("hub")
-    assert data.decide_source("auto") == "phantom"
-    assert "THESE ARE PHANTOMS, NOT PATIENTS" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("how", "message"), [("breaks off", "broke off"), ("other bytes", "other bytes than the Hub")])
-def test_a_failed_download_leaves_nothing_and_a_second_try_succeeds(hub, how, message):
-    hub.broken = how
-    with pytest.raises(ConnectionError, match=message):
-        data.load_splits("auto")
-    assert not store.is_whole(data._hub_folder())
-    hub.broken = ""
-    assert data.load_splits("auto")["test"]["label"] == [0, 1]
-    begun = [headers.get("Range") for headers in hub.headers_seen if headers.get("Range")]
-    assert bool(begun) == (how == "breaks off")  # the second try asked for the rest alone
-
-
-@pytest.mark.parametrize("where", ["metadata", "archive"])
-@pytest.mark.parametrize("how", ["429", "500", "hangs", "drips"])
-def test_a_hub_that_does_not_answer_is_given_up_soon(hub, monkeypatch, how, where):
-    monkeypatch.setattr(data, "HUB_SECONDS", 1)
-    monkeypatch.setattr(data, "STALLED", (1, 1000))
-    hub.broken, hub.where = how, (where,)
-    start = time.monotonic()
-    if (how, where) != ("drips", "metadata"):  # the answer to the first question is too short to drip
-        with pytest.raises(ConnectionError, match="Try again|Run it again"):
-            data.load_splits("hub")
-    assert time.monotonic() - start < 15
-    assert not store.place("hub", "*").parent.exists() or not list(store.home().glob("hub-*"))
-    hub.broken = ""
-    hub.over.set()
-    monkeypatch.setattr(data, "HUB_SECONDS", 30)
-    monkeypatch.setattr(data, "STALLED", (30, 1000))
-    assert data.load_splits("hub")["test"]["label"] == [0, 1]
-
-
-def test_no_token_is_sent_and_no_code_asked_for(hub, monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    data.load_splits("hub")
-    assert hub.headers_seen
-    assert not any("authorization" in {name.lower() for name in headers} for headers in hub.headers_seen)
-    assert not any(path.endswith(".py") for path in hub.asked)
