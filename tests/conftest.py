@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+from hub_server import HubServer
 from PIL import Image
 
 
@@ -59,3 +60,19 @@ def folder(tmp_path, cache, fill):
     for split in ("train", "val", "test"):
         fill(tmp_path / "set" / split)
     return tmp_path / "set"
+
+
+@pytest.fixture
+def hub_server(tmp_path, monkeypatch):
+    """Return a function that starts a Hub on loopback, with an empty cache, and its archives."""
+    servers = []
+
+    def start(archives, rate=None):
+        servers.append(HubServer(archives, rate))
+        monkeypatch.setenv("HF_ENDPOINT", servers[-1].url)
+        monkeypatch.setenv("XRAYLIB_CACHE", str(tmp_path / "cache"))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()

@@ -16,7 +16,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 def test_conda_users_get_the_same_environment():
     text = (ROOT / "environment.yml").read_text()
-    listed = re.findall(r'^ +- "?([A-Za-z_-]+>=[\d.]+)"?$', text, re.MULTILINE)
+    listed = re.findall(r'^ +- "?([\w-]+>=[\d.]+)"?$', text, re.MULTILINE)
     assert sorted(listed) == sorted(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"])
     assert f"python{PROJECT['requires-python']}" in text
 
