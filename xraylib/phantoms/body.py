@@ -1,0 +1,500 @@
+"""The healthy child before the beam: its build, its position, and the attenuation along each ray.
+
+Lengths are in cm. x runs to the image's right, the child's left; y down from the top of the lungs; z to
+the front. Attenuation is the exponent -ln T, without a unit. What is drawn has the shape (320, 320) and
+the type float32. Numbers without a source are by eye.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from xraylib.phantoms.fields import (
+    GRID,
+    block_mean,
+    chord,
+    fractal_noise,
+    smooth_union,
+    smoothstep,
+    upsample,
+)
+
+# Attenuation coefficients at 60 keV, 1/cm: mass coefficient (cm2/g, NIST XCOM) times density (g/cm3).
+MU_SOFT = 0.205 * 1.05  # muscle, blood, heart, liver
+MU_WATER = 0.206 * 1.00  # fluid of a disease
+MU_LUNG = 0.205 * 0.27  # inflated lung
+MU_BONE = 0.315 * 1.50  # a child's cortex; density by eye (adults 1.92)
+MU_LEAD = 8.0  # marker and leads; that of lead is some 57, but 8 is white already
+
+ALONG = np.linspace(0, 1, 300, dtype=np.float32)[None]  # (1, 300): along a tube from end to end
+LETTERS = {  # strokes of the marker, across and down, 0 to 1
+    "R": ([0, 0, 0.4, 0.6, 0.6, 0.4, 0, 0.25, 0.65], [1, 0, 0, 0.12, 0.38, 0.5, 0.5, 0.5, 1]),
+    "L": ([0, 0, 0.6], [0, 1, 1]),
+}
+
+
+@dataclass(frozen=True)
+class Tube:
+    """Curves with a round cross-section; all but `hollow` broadcast to (curves, points)."""
+
+    x: np.ndarray  # cm
+    y: np.ndarray  # cm
+    radius: np.ndarray  # cm
+    mu: np.ndarray  # 1/cm
+    z: np.ndarray = 0  # cm
+    hollow: float = 0  # proportion of the radius that is empty
+
+
+@dataclass(frozen=True)
+class Body:
+    """The build of one patient, the same in all its images."""
+
+    scale: float  # size relative to the average
+    height: float  # cm, of the lungs
+    width: float  # cm, half the inside of the chest from side to side
+    depth: float  # cm, half the inside of the chest from front to back
+    taper: float  # -0.4 to 0.5: how the chest narrows to the top
+    wall: float  # cm, the chest wall at the sides
+    fat: float  # cm, the chest wall in front and behind
+    heart_size: float  # relative to the average of this scale
+    heart_x: float  # cm, displacement to the child's left
+    rib_radius: float  # cm
+    rib_pitch: float  # cm, from rib to rib
+    rib_drop: float  # cm that a rib descends on its way
+    bone_density: float  # relative
+    spine: float  # cm, half the width of a vertebra
+    dome: float  # cm, height of a dome of the diaphragm
+    thymus: float  # cm by which it widens the mediastinum
+    vessels: list  # of Tube, one for each generation of branches
+
+
+def draw_child(rng):
+    """Draw the build of a child of one to five years; sizes are rounded from such children.
+
+    Returns
+    -------
+    Body
+
+    Examples
+    --------
+    >>> 11 < draw_child(np.random.default_rng(0)).height < 19
+    True
+    """
+    scale = rng.uniform(0.85, 1.15)
+    height = 15.0 * scale * rng.uniform(0.9, 1.1)
+    return Body(
+        scale=scale,
+        height=height,
+        width=8.8 * scale * rng.uniform(0.9, 1.1),
+        depth=5.4 * scale * rng.uniform(0.9, 1.1),
+        taper=rng.uniform(-0.4, 0.5),
+        wall=rng.uniform(0.8, 2.0),
+        fat=rng.uniform(0.7, 1.9),
+        heart_size=rng.uniform(0.84, 1.1),
+        heart_x=rng.normal(0, 0.3),
+        rib_radius=rng.uniform(0.26, 0.36) * scale,
+        rib_pitch=rng.uniform(1.28, 1.5) * scale,
+        rib_drop=rng.uniform(1.0, 2.2) * scale,
+        bone_density=rng.uniform(0.8, 1.5),
+        spine=rng.uniform(1.0, 1.3) * scale,
+        dome=rng.uniform(2.8, 4.4) * scale,
+        thymus=rng.gamma(1.5, 0.35),
+        vessels=[*lung_vessels(rng, scale, height, -1), *lung_vessels(rng, scale, height, 1)],
+    )
+
+
+def lung_vessels(rng, scale, height, side):
+    """Draw the vessels of one lung: eight stems from the hilum, and three generations of branches.
+
+    Parameters
+    ----------
+    scale, height : float
+        Of the `Body`.
+    side : int
+        -1 the child's right, 1 its left.
+
+    Yields
+    ------
+    Tube
+        A generation: 8, 24, 72 and 144 curves.
+    """
+    # The stems: direction (rad below the horizontal), root, length and radius (cm).
+    angle = np.linspace(-1.35, 1.5, 8) + rng.normal(0, 0.15, 8)
+    x = side * 2.2 * scale + rng.normal(0, 0.2, 8)
+    y = 0.44 * height + np.sin(angle) * 0.7
+    length = rng.uniform(4.5, 7.0, 8) * scale
+    radius = rng.uniform(0.22, 0.44, 8) * scale
+    for points, children in ((72, 3), (40, 3), (24, 2), (14, 2)):
+        # Each bends steadily, and ends at 0.4 of its radius: (vessels, points).
+        bend = rng.normal(0, 0.35, len(x))[:, None] * np.linspace(0, 1, points)
+        bent = angle[:, None] + bend
+        piece = (length / points)[:, None]
+        xs = x[:, None] + side * np.cumsum(np.cos(bent), 1) * piece
+        ys = y[:, None] + np.cumsum(np.sin(bent), 1) * piece
+        radii = radius[:, None] * np.linspace(1, 0.4, points)
+        yield Tube(xs, ys, radii, MU_SOFT - MU_LUNG)
+        # Where its branches leave, to one side and the other in turn: (vessels, children).
+        at = np.linspace(0.2, 0.75, children) + rng.normal(0, 0.06, (len(x), children))
+        at = np.clip(at * points, 0, points - 1).astype(int)
+        turn = np.where(np.arange(children) % 2, 1, -1) * rng.choice([-1, 1], (len(x), 1))
+        turn = turn * rng.uniform(0.35, 0.9, at.shape)
+        start = [np.take_along_axis(a, at, 1) for a in (bent + 0, xs, ys, radii * 0.75)]
+        x, y, radius = (a.ravel() for a in start[1:])
+        angle = (start[0] + turn).ravel()
+        length = (length[:, None] * rng.uniform(0.4, 0.65, at.shape)).ravel()
+
+
+class View:
+    """Where the image lies over the body.
+
+    Pixels are not square: the real images are wide ones, squeezed to a square.
+
+    Attributes
+    ----------
+    height, width : float
+        Of the field shown, cm.
+    x0, y0 : float
+        Its middle, cm.
+    yaw : float
+        Rotation of the body about the spine, rad: what lies in front moves to the side.
+    grid : tuple of ndarray
+        x and y of each pixel of the drawing grid, cm; (320, 320) float32.
+    """
+
+    def __init__(self, rng, body):
+        self.height = body.height * rng.uniform(1.25, 1.65)
+        self.width = 2 * (body.width + body.wall) * rng.uniform(1, 1.35)
+        self.x0 = rng.normal(0, 0.7)
+        self.y0 = body.height * rng.uniform(0.43, 0.61)
+        tilt = rng.normal(0, 0.05)  # rad, in the plane of the image
+        self.yaw = rng.normal(0, 0.10)
+        self.cos = math.cos(tilt)
+        self.sin = math.sin(tilt)
+        t = (np.arange(GRID, dtype=np.float32) + 0.5) / GRID
+        self.grid = self.to_body(t[None, :], t[:, None])
+
+    def to_body(self, u, v):
+        """Return x and y (cm) of a place in the image: u from its left, v from its top, 0 to 1."""
+        u = (u - 0.5) * self.width
+        v = (v - 0.5) * self.height
+        return self.cos * u - self.sin * v + self.x0, self.sin * u + self.cos * v + self.y0
+
+    def attenuation(self, tubes, samples):
+        """Return the attenuation of tubes on the drawing grid.
+
+        Each piece of a curve is sampled at so many places across it; a sample carries mu times the path
+        through the tube, and is shared among the four nearest pixels.
+
+        Parameters
+        ----------
+        tubes : list of Tube
+        samples : int
+
+        Returns
+        -------
+        ndarray
+            (320, 320) float32.
+        """
+        q = ((np.arange(samples, dtype=np.float32) + 0.5) * (2 / samples) - 1)[:, None, None]
+        parts = []
+        for tube in tubes:
+            # The pieces between two points: (curves, points - 1).
+            x = tube.x + self.yaw * tube.z
+            curve = np.broadcast_arrays(x, tube.y, tube.z, tube.radius, tube.mu)
+            curve = np.stack(curve).astype(np.float32)
+            x, y, _, radius, mu = (curve[..., 1:] + curve[..., :-1]) / 2
+            dx, dy, dz = np.diff(curve[:3])
+            flat = np.sqrt(dx * dx + dy * dy) + 1e-6  # its length in the image
+            length = np.minimum(np.sqrt(flat * flat + dz * dz), 1.35 * flat)  # capped along the beam
+            # The samples across them, in pixels: (samples, curves, points - 1).
+            inner = tube.hollow * chord(q / tube.hollow) if tube.hollow else 0
+            path = 2 * radius * (chord(q) - inner)
+            x = x - q * radius * (dy / flat) - self.x0
+            y = y + q * radius * (dx / flat) - self.y0
+            j = (self.cos * x + self.sin * y) * (GRID / self.width) + (GRID / 2 - 0.5)
+            i = (self.cos * y - self.sin * x) * (GRID / self.height) + (GRID / 2 - 0.5)
+            mass = mu * path * (2 / samples) * radius * length
+            seen = (j >= 0) & (j < GRID - 1) & (i >= 0) & (i < GRID - 1)
+            parts.append([a[seen] for a in (j, i, mass)])
+        # Each mass goes to the pixel left and above of it, the one below, the one right, and both.
+        j, i, mass = (np.concatenate(part) for part in zip(*parts, strict=True))
+        left = j.astype(np.int32)
+        top = i.astype(np.int32)
+        right = mass * (j - left)
+        low = i - top
+        columns = (0, mass - right), (1, right)
+        rows = (0, 1 - low), (GRID, low)
+        pixel = top * GRID + left
+        total = sum(
+            np.bincount(pixel + across + down, part * share, GRID * GRID)
+            for across, part in columns
+            for down, share in rows
+        )
+        per_area = total * (GRID * GRID / (self.width * self.height))
+        return per_area.astype(np.float32).reshape(GRID, GRID)
+
+
+@dataclass(frozen=True)
+class Position:
+    """What changes from image to image of one patient, beside the arms."""
+
+    view: View
+    breath: float  # 0 to 1, breathed in
+    diaphragm: float  # cm, y of the edge of its domes
+    chin: tuple  # cm, x and y
+    slope: np.ndarray  # (2,) float32, how the right and the left shoulder fall
+    gas: list  # six of place across and down, size, presence, 0 to 1: the stomach's, and bowel loops
+    leads: np.ndarray  # (leads, 2, 4): x and y of the four points that bend each, -1.2 to 1.2
+    letter: str  # "R" or "L"
+    marker: list  # 0 to 1: place across and down, size
+
+
+def draw_position(rng, body):
+    """Draw position, breath, gas, marker and leads of an image.
+
+    Returns
+    -------
+    Position
+    """
+    view = View(rng, body)
+    breath = rng.beta(3, 1.8)
+    return Position(
+        view=view,
+        breath=breath,
+        diaphragm=body.height * (0.83 + 0.16 * breath),
+        chin=(rng.normal(0, 1.0), rng.uniform(-6.5, -2)),
+        slope=rng.uniform(0.4, 2.2, 2).astype(np.float32),
+        gas=rng.random((6, 4)).tolist(),
+        leads=rng.uniform(-1.2, 1.2, (rng.integers(1, 4) if rng.random() < 0.08 else 0, 2, 4)),
+        letter="L" if rng.random() < 0.1 else "R",
+        marker=rng.random(3).tolist(),
+    )
+
+
+def draw_arms(rng, body):
+    """Draw the arms, seven of ten raised.
+
+    Returns
+    -------
+    list of tuple
+        For each arm its side (-1 right, 1 left), x and y of the shoulder (cm), and its direction: the
+        x and y of a unit vector.
+    """
+    angles = [
+        rng.uniform(-1.4, -0.4) if rng.random() < 0.7 else rng.uniform(0.85, 1.45) for _ in range(2)
+    ]  # rad below the horizontal
+    return [
+        (side, side * (0.93 * body.width + 0.4), 1.2 * body.scale, side * math.cos(a), math.sin(a))
+        for side, a in zip((-1, 1), angles, strict=True)
+    ]
+
+
+def chest_width(body, y):
+    """Return half the inside width (cm) of the chest at height y (cm)."""
+    v = 1 - np.clip(y * (1 / body.height), 0.002, 1)
+    return body.width * np.sqrt(1 - v * v * (1 - body.taper + body.taper * v))
+
+
+def mediastinum(body, position):
+    """Return the path (cm) through heart, great vessels and thymus: ellipsoids melted into one.
+
+    Each is given as its sum of squares, below 1 inside. With the body's rotation (yaw) they move to the
+    side, the more the further in front of the spine they lie.
+    """
+    x, y = position.view.grid
+    yaw = position.view.yaw
+    scale = body.scale
+    height = body.height
+    # The heart hangs on the diaphragm: breathed in, it lies lower and is narrower.
+    size = body.heart_size * scale * (1.10 - 0.10 * position.breath)
+    u = x - (1.2 * scale + body.heart_x + yaw * 2.5)
+    v = y - (0.70 * height - 0.8 * (1 - position.breath))
+    # Ventricles: half axes 5.2 and 3.1 cm, the long one down to the left by 45 degrees (cos 0.71).
+    ventricles = ((0.71 * u + 0.71 * v) / (5.2 * size)) ** 2
+    ventricles += ((0.71 * v - 0.71 * u) / (3.1 * size)) ** 2
+    # Right atrium: 2.4 across and 4.6 down, 0.7 cm right of the middle.
+    atrium = ((x + 0.7 * scale - yaw * 2) / (2.4 * size)) ** 2 + ((v - 0.3) / (4.6 * size)) ** 2
+    # Arch of the aorta: 1.2 across and 1.5 down, 1.4 cm left of the middle, a third down the lungs.
+    arch = ((x - 1.4 * scale - yaw) / (1.2 * scale)) ** 2
+    arch += ((y - 0.31 * height) / (1.5 * scale)) ** 2
+    # Vessels about the wind pipe: a band, 2.7 cm to each side at the top and 1.4 further down, where it
+    # widens again and turns left to the heart; the thymus widens it between 6% and 46% of the height.
+    down = smoothstep(y, 0.12 * height, 0.80 * height)
+    half = (1.4 + 1.3 * np.exp(-np.maximum(y, -1) / 1.2)) * scale * (1 + 0.8 * down)
+    half += body.thymus * chord(y / (0.2 * height) - 1.3)
+    band = ((x - yaw * 1.5 - 0.1 - 0.7 * scale * down) / half) ** 2
+    return 1.86 * body.depth * smooth_union(ventricles, atrium, arch, band)
+
+
+def lung_path(body, position):
+    """Return the path (cm) through lung: the chest's inside less mediastinum and domes of the diaphragm."""
+    x, y = position.view.grid
+    height = body.height
+    depth = body.depth * np.sqrt(np.sqrt(np.clip(y / height, 0.0001, 1)))  # shallow at the top
+    other = mediastinum(body, position)
+    # The right dome stands higher, over the liver: 0.9 against 0.2 cm.  Each spans 0.62 of the half
+    # width about 0.42 of it, is an ellipsoid above its base and fills all of the chest below.
+    for side, lift in ((-1, 0.9), (1, 0.2)):
+        base = position.diaphragm - lift * body.scale + body.dome
+        across = (x - side * 0.42 * body.width) / (0.62 * body.width)
+        dome = np.sqrt(chord(across, np.minimum(y - base, 0) / body.dome))
+        dome = 2 * depth * dome * (0.91 + 0.09 * smoothstep(y, base - 1.5, base + 1.5))
+        other = np.maximum(other, dome)
+    inside = 2 * depth * chord(x / chest_width(body, y))
+    return np.maximum(inside - other, 0) * smoothstep(-y, -1.25 * height, -1.02 * height)
+
+
+def trunk_path(body, position, arms):
+    """Return the path (cm) through trunk, neck, arms and head, the lungs not yet taken out."""
+    x, y = (block_mean(a, 2) for a in position.view.grid)  # (160, 160): all of it is smooth
+    scale = body.scale
+    # Half the outer width: the neck's 2.9 cm, then shoulders that slope down to the chest and its wall.
+    above = smoothstep(-y, -0.5 * body.height, 0)
+    outer = np.hypot(chest_width(body, y + 1.2), 0.45 * body.width * above) + body.wall - 2.9 * scale
+    outer = 2.9 * scale + outer * smoothstep(y, -5.5 * scale, -1.0 * scale)
+    outer += position.slope[(x > 0).astype(int)] * scale * smoothstep(y, -4 * scale, -1) * above
+    # Half the depth: 0.6 of it at the neck, and more over the belly; the section is a rounded box.
+    belly = 0.1 * smoothstep(y, 0.7 * body.height, body.height)
+    depth = (body.depth + body.fat) * (0.6 + 0.4 * smoothstep(y, -3 * scale, 4 * scale) + belly)
+    square = (x / outer) ** 2
+    path = 2 * depth * np.sqrt(np.maximum(1 - square * (0.6 + 0.4 * square), 0))
+    # The arms: round, 20 cm long.
+    radius = 2.3 * scale + 0.4 * body.wall
+    for _, x1, y1, dx, dy in arms:
+        along = np.clip((x - x1) * dx + (y - y1) * dy, 0, 20)
+        across = chord((x - x1 - along * dx) / radius, (y - y1 - along * dy) / radius)
+        path = np.hypot(path, 2 * radius * across)
+    # The head: 4.6 and 5.5 cm, 11 cm thick, its middle 3 cm above the chin's place.
+    chin_x, chin_y = position.chin
+    head = chord((x - chin_x) / (4.6 * scale), (y - chin_y + 3 * scale) / (5.5 * scale))
+    return upsample(np.maximum(path, 11 * scale * head), GRID)
+
+
+def ribs(body, breath):
+    """Return the ribs of both sides, twelve curves (Tube) each, from the spine round to the front."""
+    number = np.arange(12, dtype=np.float32)[:, None]
+    # The angle about the chest: 0 at the spine, pi at the breast bone, which the last three miss.
+    turn = math.pi * (0.02 + 0.90 * ALONG * np.where(number > 8, 0.72, 1))
+    # They slope down to the front, the lower ones more, and most with the breath drawn.
+    drop = body.rib_drop * (0.7 + 0.5 * breath) * np.minimum(0.45 + number * 0.1, 1.15)
+    y = 0.3 * body.scale + number * body.rib_pitch
+    y = y + drop * ((1 - np.cos(turn)) - 0.5 * np.sin(2 * turn))
+    x = 0.5 + (np.hypot(chest_width(body, y), 2.0 * body.scale) - 0.5) * np.sin(turn) ** 0.85
+    z = -body.depth * np.cos(turn)
+    # In front they are cartilage, which does not show.
+    mu = MU_BONE * body.bone_density * (1 - 0.85 * smoothstep(ALONG, 0.74, 0.92))
+    return [Tube(side * x, y, body.rib_radius, mu, z, hollow=0.62) for side in (-1, 1)]
+
+
+def spine(body, view):
+    """Return the attenuation of the spine, of which a vertebra repeats from rib to rib."""
+    x, y = view.grid
+    column = np.abs(x + 4 * view.yaw) / body.spine  # 0 in the middle, 1 at a vertebra's side
+    phase = (y / body.rib_pitch) % 1
+    gaps = smoothstep(np.abs(phase - 0.5), 0.34, 0.46)  # the discs between the vertebrae
+    vertebrae = smoothstep(-column, -1.15, -0.8) * (0.26 - 0.14 * gaps)
+    pedicles = 0.20 * np.exp(-(((column - 0.66) / 0.16) ** 2) - ((phase - 0.42) / 0.17) ** 2)
+    processes = 0.14 * np.exp(-((column / 0.16) ** 2) - ((phase - 0.75) / 0.25) ** 2)
+    return body.bone_density * (vertebrae + pedicles + processes)
+
+
+def skeleton(body, position, arms):
+    """Return the attenuation of ribs, collar bones, shoulder blades, upper arms, jaw and spine."""
+    scale = body.scale
+    mu = MU_BONE * body.bone_density
+    thin = ribs(body, position.breath)
+    thick = []
+    for side, x1, y1, dx, dy in arms:
+        raised = 0.6 * (dy < 0)  # cm by which a raised arm lifts collar bone and shoulder blade
+        # Upper arm: 14 cm long, 0.5 thick, with a head of 0.9 at the shoulder.
+        shaft = 0.5 + 0.4 * np.exp(-(((ALONG - 0.05) * 14) ** 2))
+        shaft = shaft * np.sqrt(np.minimum(ALONG * 18, 1)) * scale
+        x = x1 + dx * 14 * ALONG
+        thick.append(Tube(x, y1 + dy * 14 * ALONG, shaft, 0.9 * mu, hollow=0.6))
+        # Collar bone: an S from the breast bone up to the shoulder, 3 cm in front.
+        x = side * (1.0 + ALONG * (0.86 * body.width - 0.9))
+        y = (1.1 - 1.5 * ALONG + 0.35 * np.sin(6.28 * ALONG)) * scale - raised
+        thick.append(Tube(x, y, 0.36 * scale, mu, z=3, hollow=0.6))
+        # Shoulder blade: the edge of a triangle, 4 cm behind.
+        corners = [0, 0.25, 0.5, 0.75, 1]
+        x = np.interp(ALONG, corners, [0.92, 0.62, 0.76, 0.97, 0.92]) * body.width + 0.5 * scale
+        y = np.interp(ALONG, corners, [0.05, 0.14, 0.50, 0.22, 0.05]) * body.height
+        thin.append(Tube(side * (x + raised), y, 0.2 * scale, 0.35 * mu, z=-4))
+    # Jaw: half an ellipse of 3.4 and 2.2 cm.
+    chin_x, chin_y = position.chin
+    x = chin_x + 3.4 * scale * np.cos(3.14 * ALONG)
+    y = chin_y + (2.2 * np.sin(3.14 * ALONG) - 0.9) * scale
+    thick.append(Tube(x, y, 0.7 * scale, 0.8 * mu, hollow=0.5))
+    view = position.view
+    return view.attenuation(thin, 10) + view.attenuation(thick, 24) + spine(body, view)
+
+
+def gas_path(body, position):
+    """Return the path (cm) through the gas under the diaphragm: the stomach's bubble, loops of bowel."""
+    x, y = position.view.grid
+    path = np.zeros_like(x)
+    for number, (u, v, size, presence) in enumerate(position.gas):
+        if presence > 0.4:
+            bowel = 2 * u - 0.8, body.height * (1.15 + 0.3 * v)
+            stomach = 0.42, position.diaphragm + 1.9 * body.scale
+            cx, cy = bowel if number else stomach  # of the half width; cm
+            across = (x - cx * body.width) / (0.7 + 1.5 * size)
+            path += (1 + 2 * size) * chord(across, (y - cy) / (0.5 + size))
+    return path
+
+
+def airways(body):
+    """Return wind pipe and main bronchi as tubes of what is missing there: soft tissue."""
+    fork = 0.30 * body.height
+    y = (fork + 6) * ALONG - 6
+    main = [
+        Tube(side * 2.6 * body.scale * ALONG, fork + 1.6 * ALONG, 0.33 * body.scale, 0.8 * MU_SOFT)
+        for side in (-1, 1)
+    ]
+    return [Tube(0.1, y, 0.6 * body.scale, MU_SOFT), *main]
+
+
+def metal(body, position):
+    """Return the letter at the edge of the image and the leads on the child as tubes of lead."""
+    across, down = (
+        np.interp(ALONG, np.linspace(0, 1, len(stroke)), stroke) for stroke in LETTERS[position.letter]
+    )
+    u, v, size = position.marker
+    left = 0.02 + 0.06 * u if position.letter == "R" else 0.92
+    size = 0.04 + 0.02 * size
+    marker = position.view.to_body(left + 0.8 * size * across, 0.02 + 0.6 * v + size * down)
+    # A lead is a Bezier curve of four points.
+    bezier = [(1 - ALONG) ** 3, 3 * ALONG * (1 - ALONG) ** 2, 3 * ALONG * ALONG * (1 - ALONG), ALONG**3]
+    bezier = np.concatenate(bezier)  # (4, 300)
+    leads = [
+        Tube((x @ bezier)[None] * body.width, (0.5 + y @ bezier)[None] * body.height, 0.09, MU_LEAD)
+        for x, y in position.leads
+    ]
+    return [Tube(*marker, 0.1 * body.scale, MU_LEAD), *leads]
+
+
+def healthy_body(rng, body, position, arms):
+    """Draw a patient without disease.
+
+    Returns
+    -------
+    lung : ndarray
+        Path through lung, cm; like all, (320, 320) float32.
+    trunk : ndarray
+        Path through everything, cm.
+    vessels : ndarray
+        Attenuation of the lung's vessels beyond that of lung.
+    attenuation : ndarray
+        That of everything.
+    """
+    view = position.view
+    lung = lung_path(body, position)
+    trunk = trunk_path(body, position, arms)
+    vessels = view.attenuation(body.vessels, 5) * smoothstep(lung, 1, 3)
+    gas = gas_path(body, position) * (lung < 2.2)
+    texture = upsample(fractal_noise(rng, 26), GRID)
+    total = MU_SOFT * np.maximum(trunk * (1 + 0.02 * texture) - lung - gas, 0)
+    total += MU_LUNG * lung * (1 + 0.1 * texture) + vessels + skeleton(body, position, arms)
+    total -= view.attenuation(airways(body), 12) * (trunk > 3)
+    return lung, trunk, vessels, np.maximum(total, 0) + view.attenuation(metal(body, position), 5)
