@@ -28,15 +28,14 @@ import io
 import os
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from joblib import Parallel, delayed
 from PIL import Image
 
-from xraylib.phantoms.body import draw_arms, draw_child, draw_position, healthy_body
-from xraylib.phantoms.detector import develop, draw_exposure
+from xraylib.phantoms.body import draw_child, draw_position, healthy_body
+from xraylib.phantoms.detector import develop
 from xraylib.phantoms.disease import DISEASES, PROPORTION_DISEASED, VISIBLE, draw_disease, opacities
 from xraylib.phantoms.fields import GRID, SIZE, random_stream
 
@@ -74,7 +73,7 @@ class Phantom:
         return int(self.opacity.any())
 
 
-def draw_phantom(patient, image_number=0, *, seed=0, disease=None) -> Phantom:
+def draw_phantom(patient, image_number=0, *, seed=0, disease=None):
     """Draw one image of a patient; the same arguments always give the same.
 
     Parameters
@@ -104,26 +103,27 @@ def draw_phantom(patient, image_number=0, *, seed=0, disease=None) -> Phantom:
     body = draw_child(random_stream(seed, patient, 0))
     rng = random_stream(seed, patient, 1, image_number)
     position = draw_position(rng, body)
-    exposure = draw_exposure(rng)
-    arms = draw_arms(rng, body)
-    lung, trunk, vessels, healthy = healthy_body(rng, body, position, arms)
-    # What the collimator leaves open.
-    top, bottom, left, right = exposure.border
-    field = np.zeros((GRID, GRID), bool)
-    field[top : GRID - bottom, left : GRID - right] = True
-    # The disease.
+    lung, trunk, vessels, healthy = healthy_body(rng, body, position)
+    # The disease, where lung is seen in the field that the collimator leaves open.
+    field = np.pad(np.ones(GRID - position.border.sum(1), bool), position.border)
     lungs = (lung > 1.0) & field
-    extent = random_stream(seed, patient, 3, image_number)
-    added = opacities(extent, body, position.view, disease, lung, lungs, vessels)
+    rng_disease = random_stream(seed, patient, 3, image_number)
+    added = opacities(rng_disease, body, position.view, disease, lung, lungs, vessels)
     # The image, and the masks at its size.
     masks = (lungs, lungs & (added > VISIBLE), field)
     lungs, opacity, field = (mask.repeat(2, 0).repeat(2, 1) for mask in masks)
-    image = develop(rng, exposure, healthy, added, trunk) * field
-    file_name = f"phantom{patient:04d}-{image_number:04d}.jpg"
-    return Phantom(image, lungs, opacity, patient, image_number, file_name, disease)
+    return Phantom(
+        image=develop(rng, position, healthy, added, trunk) * field,
+        lungs=lungs,
+        opacity=opacity,
+        patient=patient,
+        image_number=image_number,
+        file_name=f"phantom{patient:04d}-{image_number:04d}.jpg",
+        disease=disease,
+    )
 
 
-def patients_and_images(n, seed=0) -> list[tuple[int, int]]:
+def patients_and_images(n, seed=0):
     """List images to draw: four of ten patients have more than one, at most six.
 
     Parameters
@@ -146,7 +146,7 @@ def patients_and_images(n, seed=0) -> list[tuple[int, int]]:
     return [(patient, k) for patient, count in enumerate(counts.tolist()) for k in range(count)][:n]
 
 
-def generate(n, seed=0, first_patient=0) -> Iterator[Phantom]:
+def generate(n, seed=0, first_patient=0):
     """Draw the phantoms of `patients_and_images`, one after the other.
 
     Parameters
@@ -169,7 +169,7 @@ def generate(n, seed=0, first_patient=0) -> Iterator[Phantom]:
         yield draw_phantom(first_patient + patient, image_number, seed=seed)
 
 
-def jpeg_files(pairs, seed=0, quality=90) -> Iterator[tuple[str, int, bytes]]:
+def jpeg_files(pairs, seed=0, quality=90):
     """Draw phantoms on all cores and encode them.
 
     In processes: an image is some thousand short calls, for which threads would wait for each other.
@@ -192,14 +192,14 @@ def jpeg_files(pairs, seed=0, quality=90) -> Iterator[tuple[str, int, bytes]]:
     >>> name, content[:2]
     ('phantom0003-0000.jpg', b'\\xff\\xd8')
     """
-    jobs = (delayed(_jpeg_file)(*pair, seed, quality) for pair in pairs)
-    return Parallel(
+    draw = Parallel(
         n_jobs=os.cpu_count(),
         return_as="generator",
         initializer=_end_with,
         initargs=(os.getpid(),),
         idle_worker_timeout=5,
-    )(jobs)
+    )
+    return draw(delayed(_jpeg_file)(*pair, seed, quality) for pair in pairs)
 
 
 def _jpeg_file(patient, image_number, seed, quality):

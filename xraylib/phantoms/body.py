@@ -6,6 +6,7 @@ the type float32. Numbers without a source are by eye.
 """
 
 import math
+from collections import namedtuple
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from xraylib.phantoms.fields import (
     GRID,
     block_mean,
     chord,
+    ellipse,
     fractal_noise,
     smooth_union,
     smoothstep,
@@ -28,22 +30,15 @@ MU_BONE = 0.315 * 1.50  # a child's cortex; density by eye (adults 1.92)
 MU_LEAD = 8.0  # marker and leads; that of lead is some 57, but 8 is white already
 
 ALONG = np.linspace(0, 1, 300, dtype=np.float32)[None]  # (1, 300): along a tube from end to end
+# Curves with a round cross-section: x, y, radius, z (cm) and mu (1/cm) broadcast to (curves, points);
+# hollow is the proportion of the radius that is empty.
+Tube = namedtuple("Tube", ["x", "y", "radius", "mu", "z", "hollow"], defaults=(0, 0))
+# The edge of a shoulder blade, x of the chest's width and y of the lungs' height.
+SHOULDER_BLADE = ([0.92, 0.62, 0.76, 0.97, 0.92], [0.05, 0.14, 0.50, 0.22, 0.05])
 LETTERS = {  # strokes of the marker, across and down, 0 to 1
     "R": ([0, 0, 0.4, 0.6, 0.6, 0.4, 0, 0.25, 0.65], [1, 0, 0, 0.12, 0.38, 0.5, 0.5, 0.5, 1]),
     "L": ([0, 0, 0.6], [0, 1, 1]),
 }
-
-
-@dataclass(frozen=True)
-class Tube:
-    """Curves with a round cross-section; all but `hollow` broadcast to (curves, points)."""
-
-    x: np.ndarray  # cm
-    y: np.ndarray  # cm
-    radius: np.ndarray  # cm
-    mu: np.ndarray  # 1/cm
-    z: np.ndarray = 0  # cm
-    hollow: float = 0  # proportion of the radius that is empty
 
 
 @dataclass(frozen=True)
@@ -127,21 +122,18 @@ def lung_vessels(rng, scale, height, side):
     radius = rng.uniform(0.22, 0.44, 8) * scale
     for points, children in ((72, 3), (40, 3), (24, 2), (14, 2)):
         # Each bends steadily, and ends at 0.4 of its radius: (vessels, points).
-        bend = rng.normal(0, 0.35, len(x))[:, None] * np.linspace(0, 1, points)
-        bent = angle[:, None] + bend
-        piece = (length / points)[:, None]
-        xs = x[:, None] + side * np.cumsum(np.cos(bent), 1) * piece
-        ys = y[:, None] + np.cumsum(np.sin(bent), 1) * piece
+        bent = angle[:, None] + rng.normal(0, 0.35, len(x))[:, None] * np.linspace(0, 1, points)
+        xs = x[:, None] + side * np.cumsum(np.cos(bent), 1) * (length / points)[:, None]
+        ys = y[:, None] + np.cumsum(np.sin(bent), 1) * (length / points)[:, None]
         radii = radius[:, None] * np.linspace(1, 0.4, points)
         yield Tube(xs, ys, radii, MU_SOFT - MU_LUNG)
         # Where its branches leave, to one side and the other in turn: (vessels, children).
         at = np.linspace(0.2, 0.75, children) + rng.normal(0, 0.06, (len(x), children))
         at = np.clip(at * points, 0, points - 1).astype(int)
         turn = np.where(np.arange(children) % 2, 1, -1) * rng.choice([-1, 1], (len(x), 1))
-        turn = turn * rng.uniform(0.35, 0.9, at.shape)
-        start = [np.take_along_axis(a, at, 1) for a in (bent + 0, xs, ys, radii * 0.75)]
-        x, y, radius = (a.ravel() for a in start[1:])
-        angle = (start[0] + turn).ravel()
+        angle = np.take_along_axis(bent, at, 1) + turn * rng.uniform(0.35, 0.9, at.shape)
+        angle = angle.ravel()
+        x, y, radius = (np.take_along_axis(a, at, 1).ravel() for a in (xs, ys, radii * 0.75))
         length = (length[:, None] * rng.uniform(0.4, 0.65, at.shape)).ravel()
 
 
@@ -200,8 +192,9 @@ class View:
         parts = []
         for tube in tubes:
             # The pieces between two points: (curves, points - 1).
-            x = tube.x + self.yaw * tube.z
-            curve = np.broadcast_arrays(x, tube.y, tube.z, tube.radius, tube.mu)
+            curve = np.broadcast_arrays(
+                tube.x + self.yaw * tube.z, tube.y, tube.z, tube.radius, tube.mu
+            )
             curve = np.stack(curve).astype(np.float32)
             x, y, _, radius, mu = (curve[..., 1:] + curve[..., :-1]) / 2
             dx, dy, dz = np.diff(curve[:3])
@@ -209,49 +202,58 @@ class View:
             length = np.minimum(np.sqrt(flat * flat + dz * dz), 1.35 * flat)  # capped along the beam
             # The samples across them, in pixels: (samples, curves, points - 1).
             inner = tube.hollow * chord(q / tube.hollow) if tube.hollow else 0
-            path = 2 * radius * (chord(q) - inner)
             x = x - q * radius * (dy / flat) - self.x0
             y = y + q * radius * (dx / flat) - self.y0
             j = (self.cos * x + self.sin * y) * (GRID / self.width) + (GRID / 2 - 0.5)
             i = (self.cos * y - self.sin * x) * (GRID / self.height) + (GRID / 2 - 0.5)
-            mass = mu * path * (2 / samples) * radius * length
+            mass = mu * (2 * radius * (chord(q) - inner)) * (2 / samples) * radius * length
             seen = (j >= 0) & (j < GRID - 1) & (i >= 0) & (i < GRID - 1)
             parts.append([a[seen] for a in (j, i, mass)])
         # Each mass goes to the pixel left and above of it, the one below, the one right, and both.
-        j, i, mass = (np.concatenate(part) for part in zip(*parts, strict=True))
-        left = j.astype(np.int32)
-        top = i.astype(np.int32)
-        right = mass * (j - left)
-        low = i - top
-        columns = (0, mass - right), (1, right)
-        rows = (0, 1 - low), (GRID, low)
-        pixel = top * GRID + left
+        j, i, mass = (np.concatenate(part).astype(float) for part in zip(*parts, strict=True))
+        right, left = np.modf(j)
+        low, top = np.modf(i)
+        pixel = (top * GRID + left).astype(int)
         total = sum(
-            np.bincount(pixel + across + down, part * share, GRID * GRID)
-            for across, part in columns
-            for down, share in rows
+            np.bincount(pixel + across + down, part * proportion, GRID * GRID)
+            for across, part in ((0, mass - mass * right), (1, mass * right))
+            for down, proportion in ((0, 1 - low), (GRID, low))
         )
-        per_area = total * (GRID * GRID / (self.width * self.height))
-        return per_area.astype(np.float32).reshape(GRID, GRID)
+        total = total * (GRID * GRID / (self.width * self.height))  # by the area of a pixel
+        return total.astype(np.float32).reshape(GRID, GRID)
 
 
 @dataclass(frozen=True)
 class Position:
-    """What changes from image to image of one patient, beside the arms."""
+    """What changes from image to image of one patient."""
 
+    # The child.
     view: View
     breath: float  # 0 to 1, breathed in
     diaphragm: float  # cm, y of the edge of its domes
     chin: tuple  # cm, x and y
     slope: np.ndarray  # (2,) float32, how the right and the left shoulder fall
     gas: list  # six of place across and down, size, presence, 0 to 1: the stomach's, and bowel loops
+    arms: list  # of side (-1 right, 1 left), x and y of the shoulder (cm), x and y of its direction
     leads: np.ndarray  # (leads, 2, 4): x and y of the four points that bend each, -1.2 to 1.2
-    letter: str  # "R" or "L"
-    marker: list  # 0 to 1: place across and down, size
+    marker: tuple  # its letter, and from 0 to 1 its place across and down, and its size
+    # The exposure.
+    border: np.ndarray  # (2, 2) pixels of the grid shut by the collimator: top, bottom; left, right
+    scatter: float  # scattered photons per primary photon
+    focus: float  # pixels of the grid, standard deviation of the blur
+    photons: float  # number per pixel in air
+    # The display.
+    sharpen: float  # strength of the edge enhancement
+    black: float  # what is black, relative to the least attenuation of the trunk
+    white: float  # what is white, from black, relative to the greatest
+    gamma: float  # exponent of the curve
+    knee: float  # 0 to 1, how the curve flattens towards white
+    dark: float  # gray level of black
+    gain: float  # gray levels from black to white
 
 
 def draw_position(rng, body):
-    """Draw position, breath, gas, marker and leads of an image.
+    """Draw all that changes from image to image, always in the same order.
 
     Returns
     -------
@@ -267,27 +269,25 @@ def draw_position(rng, body):
         slope=rng.uniform(0.4, 2.2, 2).astype(np.float32),
         gas=rng.random((6, 4)).tolist(),
         leads=rng.uniform(-1.2, 1.2, (rng.integers(1, 4) if rng.random() < 0.08 else 0, 2, 4)),
-        letter="L" if rng.random() < 0.1 else "R",
-        marker=rng.random(3).tolist(),
+        marker=("L" if rng.random() < 0.1 else "R", *rng.random(3).tolist()),
+        dark=rng.uniform(0, 20),
+        border=(rng.uniform(-0.02, 0.10, (2, 2)).clip(0) * GRID * (rng.random() < 0.15)).astype(int),
+        scatter=rng.uniform(0.03, 0.30),
+        focus=rng.uniform(0.3, 1.0),
+        photons=10 ** rng.uniform(3.0, 4.5),
+        sharpen=rng.uniform(0, 0.9),
+        black=rng.uniform(0.2, 0.8),
+        white=rng.uniform(1.0, 1.2),
+        gamma=rng.uniform(0.8, 1.2),
+        knee=rng.uniform(0, 0.5),
+        gain=rng.uniform(190, 240),
+        # Seven of ten arms are raised; a is their direction, rad below the horizontal.
+        arms=[
+            (side, side * (0.93 * body.width + 0.4), 1.2 * body.scale, side * math.cos(a), math.sin(a))
+            for side in (-1, 1)
+            for a in [rng.uniform(-1.4, -0.4) if rng.random() < 0.7 else rng.uniform(0.85, 1.45)]
+        ],
     )
-
-
-def draw_arms(rng, body):
-    """Draw the arms, seven of ten raised.
-
-    Returns
-    -------
-    list of tuple
-        For each arm its side (-1 right, 1 left), x and y of the shoulder (cm), and its direction: the
-        x and y of a unit vector.
-    """
-    angles = [
-        rng.uniform(-1.4, -0.4) if rng.random() < 0.7 else rng.uniform(0.85, 1.45) for _ in range(2)
-    ]  # rad below the horizontal
-    return [
-        (side, side * (0.93 * body.width + 0.4), 1.2 * body.scale, side * math.cos(a), math.sin(a))
-        for side, a in zip((-1, 1), angles, strict=True)
-    ]
 
 
 def chest_width(body, y):
@@ -296,56 +296,53 @@ def chest_width(body, y):
     return body.width * np.sqrt(1 - v * v * (1 - body.taper + body.taper * v))
 
 
-def mediastinum(body, position):
+def mediastinum(body, view, breath):
     """Return the path (cm) through heart, great vessels and thymus: ellipsoids melted into one.
 
     Each is given as its sum of squares, below 1 inside. With the body's rotation (yaw) they move to the
     side, the more the further in front of the spine they lie.
     """
-    x, y = position.view.grid
-    yaw = position.view.yaw
+    x, y = view.grid
     scale = body.scale
-    height = body.height
     # The heart hangs on the diaphragm: breathed in, it lies lower and is narrower.
-    size = body.heart_size * scale * (1.10 - 0.10 * position.breath)
-    u = x - (1.2 * scale + body.heart_x + yaw * 2.5)
-    v = y - (0.70 * height - 0.8 * (1 - position.breath))
+    size = body.heart_size * scale * (1.10 - 0.10 * breath)
+    u = x - (1.2 * scale + body.heart_x + view.yaw * 2.5)
+    v = y - (0.70 * body.height - 0.8 * (1 - breath))
     # Ventricles: half axes 5.2 and 3.1 cm, the long one down to the left by 45 degrees (cos 0.71).
-    ventricles = ((0.71 * u + 0.71 * v) / (5.2 * size)) ** 2
-    ventricles += ((0.71 * v - 0.71 * u) / (3.1 * size)) ** 2
+    ventricles = ellipse((0.71 * u + 0.71 * v) / (5.2 * size), (0.71 * v - 0.71 * u) / (3.1 * size))
     # Right atrium: 2.4 across and 4.6 down, 0.7 cm right of the middle.
-    atrium = ((x + 0.7 * scale - yaw * 2) / (2.4 * size)) ** 2 + ((v - 0.3) / (4.6 * size)) ** 2
+    atrium = ellipse((x + 0.7 * scale - view.yaw * 2) / (2.4 * size), (v - 0.3) / (4.6 * size))
     # Arch of the aorta: 1.2 across and 1.5 down, 1.4 cm left of the middle, a third down the lungs.
-    arch = ((x - 1.4 * scale - yaw) / (1.2 * scale)) ** 2
-    arch += ((y - 0.31 * height) / (1.5 * scale)) ** 2
+    arch = ellipse(
+        (x - 1.4 * scale - view.yaw) / (1.2 * scale), (y - 0.31 * body.height) / (1.5 * scale)
+    )
     # Vessels about the wind pipe: a band, 2.7 cm to each side at the top and 1.4 further down, where it
     # widens again and turns left to the heart; the thymus widens it between 6% and 46% of the height.
-    down = smoothstep(y, 0.12 * height, 0.80 * height)
+    down = smoothstep(y, 0.12 * body.height, 0.80 * body.height)
     half = (1.4 + 1.3 * np.exp(-np.maximum(y, -1) / 1.2)) * scale * (1 + 0.8 * down)
-    half += body.thymus * chord(y / (0.2 * height) - 1.3)
-    band = ((x - yaw * 1.5 - 0.1 - 0.7 * scale * down) / half) ** 2
+    half += body.thymus * chord(y / (0.2 * body.height) - 1.3)
+    band = ellipse((x - view.yaw * 1.5 - 0.1 - 0.7 * scale * down) / half)
     return 1.86 * body.depth * smooth_union(ventricles, atrium, arch, band)
 
 
 def lung_path(body, position):
     """Return the path (cm) through lung: the chest's inside less mediastinum and domes of the diaphragm."""
     x, y = position.view.grid
-    height = body.height
-    depth = body.depth * np.sqrt(np.sqrt(np.clip(y / height, 0.0001, 1)))  # shallow at the top
-    other = mediastinum(body, position)
+    # Half the depth, which grows with the fourth root of the height.
+    depth = body.depth * np.sqrt(np.sqrt(np.clip(y / body.height, 0.0001, 1)))
+    other = mediastinum(body, position.view, position.breath)
     # The right dome stands higher, over the liver: 0.9 against 0.2 cm.  Each spans 0.62 of the half
     # width about 0.42 of it, is an ellipsoid above its base and fills all of the chest below.
     for side, lift in ((-1, 0.9), (1, 0.2)):
         base = position.diaphragm - lift * body.scale + body.dome
         across = (x - side * 0.42 * body.width) / (0.62 * body.width)
-        dome = np.sqrt(chord(across, np.minimum(y - base, 0) / body.dome))
-        dome = 2 * depth * dome * (0.91 + 0.09 * smoothstep(y, base - 1.5, base + 1.5))
-        other = np.maximum(other, dome)
-    inside = 2 * depth * chord(x / chest_width(body, y))
-    return np.maximum(inside - other, 0) * smoothstep(-y, -1.25 * height, -1.02 * height)
+        dome = 2 * depth * np.sqrt(chord(across, np.minimum(y - base, 0) / body.dome))
+        other = np.maximum(other, dome * (0.91 + 0.09 * smoothstep(y, base - 1.5, base + 1.5)))
+    path = np.maximum(2 * depth * chord(x / chest_width(body, y)) - other, 0)
+    return path * smoothstep(-y, -1.25 * body.height, -1.02 * body.height)
 
 
-def trunk_path(body, position, arms):
+def trunk_path(body, position):
     """Return the path (cm) through trunk, neck, arms and head, the lungs not yet taken out."""
     x, y = (block_mean(a, 2) for a in position.view.grid)  # (160, 160): all of it is smooth
     scale = body.scale
@@ -355,16 +352,19 @@ def trunk_path(body, position, arms):
     outer = 2.9 * scale + outer * smoothstep(y, -5.5 * scale, -1.0 * scale)
     outer += position.slope[(x > 0).astype(int)] * scale * smoothstep(y, -4 * scale, -1) * above
     # Half the depth: 0.6 of it at the neck, and more over the belly; the section is a rounded box.
-    belly = 0.1 * smoothstep(y, 0.7 * body.height, body.height)
-    depth = (body.depth + body.fat) * (0.6 + 0.4 * smoothstep(y, -3 * scale, 4 * scale) + belly)
+    depth = (body.depth + body.fat) * (
+        0.6
+        + 0.4 * smoothstep(y, -3 * scale, 4 * scale)
+        + 0.1 * smoothstep(y, 0.7 * body.height, body.height)
+    )
     square = (x / outer) ** 2
     path = 2 * depth * np.sqrt(np.maximum(1 - square * (0.6 + 0.4 * square), 0))
     # The arms: round, 20 cm long.
     radius = 2.3 * scale + 0.4 * body.wall
-    for _, x1, y1, dx, dy in arms:
+    for _, x1, y1, dx, dy in position.arms:
         along = np.clip((x - x1) * dx + (y - y1) * dy, 0, 20)
-        across = chord((x - x1 - along * dx) / radius, (y - y1 - along * dy) / radius)
-        path = np.hypot(path, 2 * radius * across)
+        arm = chord((x - x1 - along * dx) / radius, (y - y1 - along * dy) / radius)
+        path = np.hypot(path, 2 * radius * arm)
     # The head: 4.6 and 5.5 cm, 11 cm thick, its middle 3 cm above the chin's place.
     chin_x, chin_y = position.chin
     head = chord((x - chin_x) / (4.6 * scale), (y - chin_y + 3 * scale) / (5.5 * scale))
@@ -378,13 +378,12 @@ def ribs(body, breath):
     turn = math.pi * (0.02 + 0.90 * ALONG * np.where(number > 8, 0.72, 1))
     # They slope down to the front, the lower ones more, and most with the breath drawn.
     drop = body.rib_drop * (0.7 + 0.5 * breath) * np.minimum(0.45 + number * 0.1, 1.15)
-    y = 0.3 * body.scale + number * body.rib_pitch
-    y = y + drop * ((1 - np.cos(turn)) - 0.5 * np.sin(2 * turn))
+    slope = drop * ((1 - np.cos(turn)) - 0.5 * np.sin(2 * turn))
+    y = 0.3 * body.scale + number * body.rib_pitch + slope
     x = 0.5 + (np.hypot(chest_width(body, y), 2.0 * body.scale) - 0.5) * np.sin(turn) ** 0.85
-    z = -body.depth * np.cos(turn)
     # In front they are cartilage, which does not show.
     mu = MU_BONE * body.bone_density * (1 - 0.85 * smoothstep(ALONG, 0.74, 0.92))
-    return [Tube(side * x, y, body.rib_radius, mu, z, hollow=0.62) for side in (-1, 1)]
+    return [Tube(side * x, y, body.rib_radius, mu, -body.depth * np.cos(turn), hollow=0.62) for side in (-1, 1)]
 
 
 def spine(body, view):
@@ -392,42 +391,63 @@ def spine(body, view):
     x, y = view.grid
     column = np.abs(x + 4 * view.yaw) / body.spine  # 0 in the middle, 1 at a vertebra's side
     phase = (y / body.rib_pitch) % 1
-    gaps = smoothstep(np.abs(phase - 0.5), 0.34, 0.46)  # the discs between the vertebrae
-    vertebrae = smoothstep(-column, -1.15, -0.8) * (0.26 - 0.14 * gaps)
-    pedicles = 0.20 * np.exp(-(((column - 0.66) / 0.16) ** 2) - ((phase - 0.42) / 0.17) ** 2)
-    processes = 0.14 * np.exp(-((column / 0.16) ** 2) - ((phase - 0.75) / 0.25) ** 2)
-    return body.bone_density * (vertebrae + pedicles + processes)
+    return body.bone_density * (
+        # the bodies of the vertebrae, with discs between them
+        smoothstep(-column, -1.15, -0.8) * (0.26 - 0.14 * smoothstep(np.abs(phase - 0.5), 0.34, 0.46))
+        # pedicles, two on each
+        + 0.20 * np.exp(-ellipse((column - 0.66) / 0.16, (phase - 0.42) / 0.17))
+        # spinous processes, one on each
+        + 0.14 * np.exp(-ellipse(column / 0.16, (phase - 0.75) / 0.25))
+    )
 
 
-def skeleton(body, position, arms):
+def skeleton(body, position):
     """Return the attenuation of ribs, collar bones, shoulder blades, upper arms, jaw and spine."""
     scale = body.scale
     mu = MU_BONE * body.bone_density
     thin = ribs(body, position.breath)
     thick = []
-    for side, x1, y1, dx, dy in arms:
+    for side, x1, y1, dx, dy in position.arms:
         raised = 0.6 * (dy < 0)  # cm by which a raised arm lifts collar bone and shoulder blade
-        # Upper arm: 14 cm long, 0.5 thick, with a head of 0.9 at the shoulder.
-        shaft = 0.5 + 0.4 * np.exp(-(((ALONG - 0.05) * 14) ** 2))
-        shaft = shaft * np.sqrt(np.minimum(ALONG * 18, 1)) * scale
-        x = x1 + dx * 14 * ALONG
-        thick.append(Tube(x, y1 + dy * 14 * ALONG, shaft, 0.9 * mu, hollow=0.6))
-        # Collar bone: an S from the breast bone up to the shoulder, 3 cm in front.
-        x = side * (1.0 + ALONG * (0.86 * body.width - 0.9))
-        y = (1.1 - 1.5 * ALONG + 0.35 * np.sin(6.28 * ALONG)) * scale - raised
-        thick.append(Tube(x, y, 0.36 * scale, mu, z=3, hollow=0.6))
-        # Shoulder blade: the edge of a triangle, 4 cm behind.
-        corners = [0, 0.25, 0.5, 0.75, 1]
-        x = np.interp(ALONG, corners, [0.92, 0.62, 0.76, 0.97, 0.92]) * body.width + 0.5 * scale
-        y = np.interp(ALONG, corners, [0.05, 0.14, 0.50, 0.22, 0.05]) * body.height
-        thin.append(Tube(side * (x + raised), y, 0.2 * scale, 0.35 * mu, z=-4))
-    # Jaw: half an ellipse of 3.4 and 2.2 cm.
+        thick += [
+            Tube(  # upper arm, 14 cm long, thicker at the shoulder
+                x=x1 + dx * 14 * ALONG,
+                y=y1 + dy * 14 * ALONG,
+                radius=(0.5 + 0.4 * np.exp(-(((ALONG - 0.05) * 14) ** 2)))
+                * np.sqrt(np.minimum(ALONG * 18, 1))
+                * scale,
+                mu=0.9 * mu,
+                hollow=0.6,
+            ),
+            Tube(  # collar bone, an S from the breast bone up to the shoulder
+                x=side * (1.0 + ALONG * (0.86 * body.width - 0.9)),
+                y=(1.1 - 1.5 * ALONG + 0.35 * np.sin(6.28 * ALONG)) * scale - raised,
+                radius=0.36 * scale,
+                mu=mu,
+                z=3,
+                hollow=0.6,
+            ),
+        ]
+        blade_x, blade_y = (np.interp(ALONG, np.linspace(0, 1, 5), edge) for edge in SHOULDER_BLADE)
+        thin.append(
+            Tube(
+                x=side * (blade_x * body.width + 0.5 * scale + raised),
+                y=blade_y * body.height,
+                radius=0.2 * scale,
+                mu=0.35 * mu,
+                z=-4,
+            )
+        )
     chin_x, chin_y = position.chin
-    x = chin_x + 3.4 * scale * np.cos(3.14 * ALONG)
-    y = chin_y + (2.2 * np.sin(3.14 * ALONG) - 0.9) * scale
-    thick.append(Tube(x, y, 0.7 * scale, 0.8 * mu, hollow=0.5))
-    view = position.view
-    return view.attenuation(thin, 10) + view.attenuation(thick, 24) + spine(body, view)
+    jaw = Tube(  # half an ellipse
+        x=chin_x + 3.4 * scale * np.cos(3.14 * ALONG),
+        y=chin_y + (2.2 * np.sin(3.14 * ALONG) - 0.9) * scale,
+        radius=0.7 * scale,
+        mu=0.8 * mu,
+        hollow=0.5,
+    )
+    bones = position.view.attenuation(thin, 10) + position.view.attenuation([*thick, jaw], 24)
+    return bones + spine(body, position.view)
 
 
 def gas_path(body, position):
@@ -436,45 +456,48 @@ def gas_path(body, position):
     path = np.zeros_like(x)
     for number, (u, v, size, presence) in enumerate(position.gas):
         if presence > 0.4:
-            bowel = 2 * u - 0.8, body.height * (1.15 + 0.3 * v)
-            stomach = 0.42, position.diaphragm + 1.9 * body.scale
-            cx, cy = bowel if number else stomach  # of the half width; cm
-            across = (x - cx * body.width) / (0.7 + 1.5 * size)
-            path += (1 + 2 * size) * chord(across, (y - cy) / (0.5 + size))
+            cx = (2 * u - 0.8 if number else 0.42) * body.width
+            cy = body.height * (1.15 + 0.3 * v) if number else position.diaphragm + 1.9 * body.scale
+            path += (1 + 2 * size) * chord((x - cx) / (0.7 + 1.5 * size), (y - cy) / (0.5 + size))
     return path
 
 
 def airways(body):
     """Return wind pipe and main bronchi as tubes of what is missing there: soft tissue."""
     fork = 0.30 * body.height
-    y = (fork + 6) * ALONG - 6
-    main = [
-        Tube(side * 2.6 * body.scale * ALONG, fork + 1.6 * ALONG, 0.33 * body.scale, 0.8 * MU_SOFT)
-        for side in (-1, 1)
+    return [
+        Tube(0.1, (fork + 6) * ALONG - 6, 0.6 * body.scale, MU_SOFT),
+        *(
+            Tube(side * 2.6 * body.scale * ALONG, fork + 1.6 * ALONG, 0.33 * body.scale, 0.8 * MU_SOFT)
+            for side in (-1, 1)
+        ),
     ]
-    return [Tube(0.1, y, 0.6 * body.scale, MU_SOFT), *main]
 
 
 def metal(body, position):
     """Return the letter at the edge of the image and the leads on the child as tubes of lead."""
+    letter, u, v, size = position.marker
+    # The strokes of the letter, (1, 300).
     across, down = (
-        np.interp(ALONG, np.linspace(0, 1, len(stroke)), stroke) for stroke in LETTERS[position.letter]
+        np.interp(ALONG, np.linspace(0, 1, len(stroke)), stroke) for stroke in LETTERS[letter]
     )
-    u, v, size = position.marker
-    left = 0.02 + 0.06 * u if position.letter == "R" else 0.92
+    left = 0.02 + 0.06 * u if letter == "R" else 0.92
     size = 0.04 + 0.02 * size
     marker = position.view.to_body(left + 0.8 * size * across, 0.02 + 0.6 * v + size * down)
-    # A lead is a Bezier curve of four points.
-    bezier = [(1 - ALONG) ** 3, 3 * ALONG * (1 - ALONG) ** 2, 3 * ALONG * ALONG * (1 - ALONG), ALONG**3]
-    bezier = np.concatenate(bezier)  # (4, 300)
-    leads = [
-        Tube((x @ bezier)[None] * body.width, (0.5 + y @ bezier)[None] * body.height, 0.09, MU_LEAD)
-        for x, y in position.leads
+    # A lead is a Bezier curve of four points: their weights along it, (4, 300).
+    bezier = np.concatenate(
+        [(1 - ALONG) ** 3, 3 * ALONG * (1 - ALONG) ** 2, 3 * ALONG * ALONG * (1 - ALONG), ALONG**3]
+    )
+    return [
+        Tube(*marker, 0.1 * body.scale, MU_LEAD),
+        *(
+            Tube((x @ bezier)[None] * body.width, (0.5 + y @ bezier)[None] * body.height, 0.09, MU_LEAD)
+            for x, y in position.leads
+        ),
     ]
-    return [Tube(*marker, 0.1 * body.scale, MU_LEAD), *leads]
 
 
-def healthy_body(rng, body, position, arms):
+def healthy_body(rng, body, position):
     """Draw a patient without disease.
 
     Returns
@@ -490,11 +513,11 @@ def healthy_body(rng, body, position, arms):
     """
     view = position.view
     lung = lung_path(body, position)
-    trunk = trunk_path(body, position, arms)
+    trunk = trunk_path(body, position)
     vessels = view.attenuation(body.vessels, 5) * smoothstep(lung, 1, 3)
     gas = gas_path(body, position) * (lung < 2.2)
     texture = upsample(fractal_noise(rng, 26), GRID)
     total = MU_SOFT * np.maximum(trunk * (1 + 0.02 * texture) - lung - gas, 0)
-    total += MU_LUNG * lung * (1 + 0.1 * texture) + vessels + skeleton(body, position, arms)
+    total += MU_LUNG * lung * (1 + 0.1 * texture) + vessels + skeleton(body, position)
     total -= view.attenuation(airways(body), 12) * (trunk > 3)
     return lung, trunk, vessels, np.maximum(total, 0) + view.attenuation(metal(body, position), 5)

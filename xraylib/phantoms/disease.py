@@ -6,8 +6,6 @@ fluid in the pleural space, between lung and chest wall, and displaces lung. All
 of the path through lung that water takes. Shapes, ranges and proportions are by eye.
 """
 
-import dataclasses
-
 import numpy as np
 
 from xraylib.phantoms.body import MU_LUNG, MU_WATER
@@ -15,6 +13,7 @@ from xraylib.phantoms.fields import (
     GRID,
     block_mean,
     blur,
+    ellipse,
     fractal_noise,
     random_stream,
     smoothstep,
@@ -32,7 +31,7 @@ DISEASES = {  # proportion among the diseased
 }
 
 
-def draw_disease(patient, image_number=0, *, seed=0, disease=None) -> str:
+def draw_disease(patient, image_number=0, *, seed=0, disease=None):
     """Return the disease that `draw_phantom` would draw, without drawing it.
 
     Parameters
@@ -56,14 +55,13 @@ def draw_disease(patient, image_number=0, *, seed=0, disease=None) -> str:
     >>> draw_disease(0, disease=False)
     'normal'
     """
-    if isinstance(disease, str):
-        if disease not in ("normal", *DISEASES):
-            raise ValueError(f"No such disease: {disease!r}. There are {', '.join(DISEASES)}.")
-        return disease
+    if disease not in (None, True, False, "normal", *DISEASES):
+        raise ValueError(f"No such disease: {disease!r}. There are {', '.join(DISEASES)}.")
     rng = random_stream(seed, patient, 2, image_number)
     diseased = rng.random() < PROPORTION_DISEASED
     name = str(rng.choice(list(DISEASES), p=list(DISEASES.values())))
-    return name if (diseased if disease is None else disease) else "normal"
+    choices = {None: name if diseased else "normal", True: name, False: "normal"}
+    return choices.get(disease, disease)
 
 
 def lobar(rng, body, x, y, noise, strength):
@@ -73,9 +71,9 @@ def lobar(rng, body, x, y, noise, strength):
     ]  # of the lungs' height
     cx = rng.uniform(0.3, 0.6) * body.width
     rx = rng.uniform(0.45, 0.8) * body.width
-    far = np.sqrt(((x - cx) / rx) ** 2 + ((y - centre) / reach) ** 2) + 0.12 * noise
+    far = np.sqrt(ellipse((x - cx) / rx, (y - centre) / reach)) + 0.12 * noise
     fissure = (y - centre) * (1 if rng.random() < 0.5 else -1)
-    fissure = fissure + rng.normal(0, 0.2) * (np.abs(x) / body.width - 0.5)
+    fissure += rng.normal(0, 0.2) * (np.abs(x) / body.width - 0.5)
     edge = smoothstep(-fissure, -0.85 * reach, -0.65 * reach)
     return smoothstep(-far, -1.25, -0.45) * edge * smoothstep(x, -0.5, 0.5)
 
@@ -86,17 +84,16 @@ def bronchopneumonia(rng, body, x, y, noise, strength):
     for _ in range(rng.integers(4, 12)):
         cx = body.width * rng.uniform(0.2, 0.8)
         cy = min(rng.normal(0.58, 0.22), 0.95)
-        cx = cx if rng.random() < 0.65 else -cx
+        cx *= 1 if rng.random() < 0.65 else -1
         r = rng.uniform(1.2, 3.4) * body.scale
-        patch = np.exp(-(((x - cx) / r) ** 2) - ((y - cy) * (body.height / r)) ** 2)
-        f += rng.uniform(0.4, 1) * patch
+        f += rng.uniform(0.4, 1) * np.exp(-ellipse((x - cx) / r, (y - cy) * (body.height / r)))
     return 1.15 * f / (0.35 + f) * np.clip(0.85 + 0.25 * noise, 0.2, 1.3)
 
 
 def interstitial(rng, body, x, y, noise, strength):
     """Draw thickened walls on both sides, most about the hila, in a fine and a coarse texture."""
     across = (np.abs(x) - 2.5 * body.scale) / (4.2 * body.scale)
-    f = np.exp(-(across**2) - ((y - 0.5) * (body.height / (6 * body.scale))) ** 2)
+    f = np.exp(-ellipse(across, (y - 0.5) * (body.height / (6 * body.scale))))
     texture = 0.3 * noise + 0.2 * fractal_noise(rng, 60, 2)
     return 0.65 * (f + rng.uniform(0.1, 0.5)) * np.clip(0.85 + texture, 0.2, 2)
 
@@ -106,6 +103,14 @@ def effusion(rng, body, x, y, noise, strength):
     climb = 0.3 * (np.abs(x) / body.width - 0.6) * (1 - 0.4 * strength)
     level = y - 0.92 + 0.45 * strength + climb
     return np.maximum(smoothstep(level, -0.06, 0.10), 0.15) * smoothstep(x, -0.5, 0.5)
+
+
+SHAPES = {
+    "lobar": lobar,
+    "bronchopneumonia": bronchopneumonia,
+    "interstitial": interstitial,
+    "effusion": effusion,
+}
 
 
 def filling(rng, body, view, disease, strength):
@@ -130,9 +135,7 @@ def filling(rng, body, view, disease, strength):
     x, y = (block_mean(a, 2) for a in view.grid)  # (160, 160): all of it is smooth
     noise = fractal_noise(rng, 20)
     side = -1 if rng.random() < 0.5 else 1
-    shapes = (lobar, bronchopneumonia, interstitial, effusion)
-    shape = dict(zip(DISEASES, shapes, strict=True))[disease]
-    f = shape(rng, body, side * x, y / body.height, noise, strength)
+    f = SHAPES[disease](rng, body, side * x, y / body.height, noise, strength)
     return upsample(np.clip(f * strength, 0, 0.97).astype(np.float32), GRID)
 
 
@@ -162,10 +165,8 @@ def opacities(rng, body, view, disease, lung, lungs, vessels):
         if disease == "interstitial":  # cuffs about vessels and bronchi
             added += blur(vessels, 1.5) * strength
         if disease == "lobar":  # air bronchogram: beside the stems run bronchi that keep their air
-            bronchi = [
-                dataclasses.replace(stem, radius=0.6 * stem.radius, mu=MU_WATER)
-                for stem in body.vessels[::4]
-            ]
-            air = np.minimum(view.attenuation(bronchi, 4), 0.25)
-            added -= 0.6 * f * f * air * smoothstep(lung, 1, 3)
+            bronchi = view.attenuation(
+                [v._replace(radius=0.6 * v.radius, mu=MU_WATER) for v in body.vessels[::4]], 4
+            )
+            added -= 0.6 * f * f * np.minimum(bronchi, 0.25) * smoothstep(lung, 1, 3)
     return np.maximum(added, 0)

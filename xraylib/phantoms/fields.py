@@ -31,13 +31,24 @@ def random_stream(seed, patient, part, image_number=0):
     return np.random.default_rng([seed, patient, part, image_number])
 
 
+def ellipse(*offsets):
+    """Return the sum of squares of the distances from a centre in half axes, x / a, y / b: below 1 inside.
+
+    Examples
+    --------
+    >>> ellipse(0.6, 0.5).__round__(2)
+    0.61
+    """
+    return sum(offset * offset for offset in offsets)
+
+
 def chord(*offsets):
     """Return the path through an ellipsoid as a proportion of its greatest thickness.
 
     Parameters
     ----------
     *offsets : ndarray
-        Distance of the beam from the centre on each axis, in half axes: x / a, y / b.
+        As for `ellipse`: where the beam crosses it.
 
     Returns
     -------
@@ -49,7 +60,7 @@ def chord(*offsets):
     >>> chord(np.array([0, 0.6, 2])).tolist()
     [1.0, 0.8, 0.0]
     """
-    return np.sqrt(np.clip(1 - sum(offset * offset for offset in offsets), 0, 1))
+    return np.sqrt(np.clip(1 - ellipse(*offsets), 0, 1))
 
 
 def smooth_union(*shapes, hardness=5.0):
@@ -58,7 +69,7 @@ def smooth_union(*shapes, hardness=5.0):
     Parameters
     ----------
     *shapes : ndarray
-        The sum of squares of each: (x / a)^2 + (y / b)^2, below 1 inside.
+        The `ellipse` of each.
     hardness : float
         The union is that of a smooth minimum, -log(sum of exp(-hardness * shape)) / hardness.
 
@@ -93,8 +104,8 @@ def upsample(a, side):
     """
     while len(a) < side:  # rows, transpose, and then what were columns
         padded = np.concatenate([a[:1], a, a[-1:]])
-        pairs = np.stack([0.75 * a + 0.25 * padded[:-2], 0.75 * a + 0.25 * padded[2:]], axis=1)
-        a = pairs.reshape(-1, a.shape[1]).T
+        a = np.stack([0.75 * a + 0.25 * padded[:-2], 0.75 * a + 0.25 * padded[2:]], axis=1)
+        a = a.reshape(-1, a.shape[2]).T
     return np.ascontiguousarray(a)
 
 
@@ -107,8 +118,7 @@ def block_mean(a, n):
     [[1.5]]
     """
     for _ in range(n.bit_length() - 1):
-        a = (a[::2] + a[1::2]) * 0.25
-        a = a[:, ::2] + a[:, 1::2]
+        a = (a[::2, ::2] + a[1::2, ::2] + (a[::2, 1::2] + a[1::2, 1::2])) * 0.25
     return a
 
 
@@ -150,6 +160,5 @@ def fractal_noise(rng, cells, octaves=3):
         cell = place.astype(int)
         f = smoothstep(place % 1, 0, 1)
         rows = values[cell] * (1 - f)[:, None] + values[cell + 1] * f[:, None]  # (160, cells)
-        square = rows[:, cell] * (1 - f) + rows[:, cell + 1] * f
-        total += square * 1.25 * 0.65 ** (octaves - 1 - k)
+        total += (rows[:, cell] * (1 - f) + rows[:, cell + 1] * f) * 1.25 * 0.65 ** (octaves - 1 - k)
     return total
