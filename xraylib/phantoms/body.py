@@ -192,12 +192,10 @@ class View:
         parts = []
         for tube in tubes:
             # The pieces between two points: (curves, points - 1).
-            curve = np.broadcast_arrays(
-                tube.x + self.yaw * tube.z, tube.y, tube.z, tube.radius, tube.mu
-            )
+            curve = np.broadcast_arrays(tube.x + self.yaw * tube.z, *tube[1:5])
             curve = np.stack(curve).astype(np.float32)
-            x, y, _, radius, mu = (curve[..., 1:] + curve[..., :-1]) / 2
-            dx, dy, dz = np.diff(curve[:3])
+            x, y, radius, mu, _ = (curve[..., 1:] + curve[..., :-1]) / 2
+            dx, dy, dz = np.diff(curve[[0, 1, 4]])
             flat = np.sqrt(dx * dx + dy * dy) + 1e-6  # its length in the image
             length = np.minimum(np.sqrt(flat * flat + dz * dz), 1.35 * flat)  # capped along the beam
             # The samples across them, in pixels: (samples, curves, points - 1).
@@ -231,7 +229,8 @@ class Position:
     view: View
     breath: float  # 0 to 1, breathed in
     diaphragm: float  # cm, y of the edge of its domes
-    chin: tuple  # cm, x and y
+    chin_x: float  # cm
+    chin_y: float  # cm
     slope: np.ndarray  # (2,) float32, how the right and the left shoulder fall
     gas: list  # six of place across and down, size, presence, 0 to 1: the stomach's, and bowel loops
     arms: list  # of side (-1 right, 1 left), x and y of the shoulder (cm), x and y of its direction
@@ -265,7 +264,8 @@ def draw_position(rng, body):
         view=view,
         breath=breath,
         diaphragm=body.height * (0.83 + 0.16 * breath),
-        chin=(rng.normal(0, 1.0), rng.uniform(-6.5, -2)),
+        chin_x=rng.normal(0, 1.0),
+        chin_y=rng.uniform(-6.5, -2),
         slope=rng.uniform(0.4, 2.2, 2).astype(np.float32),
         gas=rng.random((6, 4)).tolist(),
         leads=rng.uniform(-1.2, 1.2, (rng.integers(1, 4) if rng.random() < 0.08 else 0, 2, 4)),
@@ -335,11 +335,16 @@ def lung_path(body, position):
     # width about 0.42 of it, is an ellipsoid above its base and fills all of the chest below.
     for side, lift in ((-1, 0.9), (1, 0.2)):
         base = position.diaphragm - lift * body.scale + body.dome
-        across = (x - side * 0.42 * body.width) / (0.62 * body.width)
-        dome = 2 * depth * np.sqrt(chord(across, np.minimum(y - base, 0) / body.dome))
-        other = np.maximum(other, dome * (0.91 + 0.09 * smoothstep(y, base - 1.5, base + 1.5)))
-    path = np.maximum(2 * depth * chord(x / chest_width(body, y)) - other, 0)
-    return path * smoothstep(-y, -1.25 * body.height, -1.02 * body.height)
+        dome = np.sqrt(
+            chord(
+                (x - side * 0.42 * body.width) / (0.62 * body.width),
+                np.minimum(y - base, 0) / body.dome,
+            )
+        )
+        dome = 2 * depth * dome * (0.91 + 0.09 * smoothstep(y, base - 1.5, base + 1.5))
+        other = np.maximum(other, dome)
+    inside = 2 * depth * chord(x / chest_width(body, y))
+    return np.maximum(inside - other, 0) * smoothstep(-y, -1.25 * body.height, -1.02 * body.height)
 
 
 def trunk_path(body, position):
@@ -366,8 +371,9 @@ def trunk_path(body, position):
         arm = chord((x - x1 - along * dx) / radius, (y - y1 - along * dy) / radius)
         path = np.hypot(path, 2 * radius * arm)
     # The head: 4.6 and 5.5 cm, 11 cm thick, its middle 3 cm above the chin's place.
-    chin_x, chin_y = position.chin
-    head = chord((x - chin_x) / (4.6 * scale), (y - chin_y + 3 * scale) / (5.5 * scale))
+    head = chord(
+        (x - position.chin_x) / (4.6 * scale), (y - position.chin_y + 3 * scale) / (5.5 * scale)
+    )
     return upsample(np.maximum(path, 11 * scale * head), GRID)
 
 
@@ -378,8 +384,8 @@ def ribs(body, breath):
     turn = math.pi * (0.02 + 0.90 * ALONG * np.where(number > 8, 0.72, 1))
     # They slope down to the front, the lower ones more, and most with the breath drawn.
     drop = body.rib_drop * (0.7 + 0.5 * breath) * np.minimum(0.45 + number * 0.1, 1.15)
-    slope = drop * ((1 - np.cos(turn)) - 0.5 * np.sin(2 * turn))
-    y = 0.3 * body.scale + number * body.rib_pitch + slope
+    sunk = drop * ((1 - np.cos(turn)) - 0.5 * np.sin(2 * turn))
+    y = 0.3 * body.scale + number * body.rib_pitch + sunk
     x = 0.5 + (np.hypot(chest_width(body, y), 2.0 * body.scale) - 0.5) * np.sin(turn) ** 0.85
     # In front they are cartilage, which does not show.
     mu = MU_BONE * body.bone_density * (1 - 0.85 * smoothstep(ALONG, 0.74, 0.92))
@@ -438,16 +444,15 @@ def skeleton(body, position):
                 z=-4,
             )
         )
-    chin_x, chin_y = position.chin
     jaw = Tube(  # half an ellipse
-        x=chin_x + 3.4 * scale * np.cos(3.14 * ALONG),
-        y=chin_y + (2.2 * np.sin(3.14 * ALONG) - 0.9) * scale,
+        x=position.chin_x + 3.4 * scale * np.cos(3.14 * ALONG),
+        y=position.chin_y + (2.2 * np.sin(3.14 * ALONG) - 0.9) * scale,
         radius=0.7 * scale,
         mu=0.8 * mu,
         hollow=0.5,
     )
-    bones = position.view.attenuation(thin, 10) + position.view.attenuation([*thick, jaw], 24)
-    return bones + spine(body, position.view)
+    view = position.view
+    return view.attenuation(thin, 10) + view.attenuation([*thick, jaw], 24) + spine(body, view)
 
 
 def gas_path(body, position):

@@ -104,8 +104,8 @@ def upsample(a, side):
     """
     while len(a) < side:  # rows, transpose, and then what were columns
         padded = np.concatenate([a[:1], a, a[-1:]])
-        a = np.stack([0.75 * a + 0.25 * padded[:-2], 0.75 * a + 0.25 * padded[2:]], axis=1)
-        a = a.reshape(-1, a.shape[2]).T
+        pairs = np.stack([0.75 * a + 0.25 * padded[:-2], 0.75 * a + 0.25 * padded[2:]], axis=1)
+        a = pairs.reshape(-1, a.shape[1]).T
     return np.ascontiguousarray(a)
 
 
