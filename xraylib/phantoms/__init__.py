@@ -107,11 +107,12 @@ def draw_phantom(patient, image_number=0, *, seed=0, disease=None):
     # The disease, where lung is seen in the field that the collimator leaves open.
     field = np.pad(np.ones(GRID - position.border.sum(1), bool), position.border)
     lungs = (lung > 1.0) & field
-    rng_disease = random_stream(seed, patient, 3, image_number)
-    added = opacities(rng_disease, body, position.view, disease, lung, lungs, vessels)
+    stream = random_stream(seed, patient, 3, image_number)
+    added = opacities(stream, body, position.view, disease, lung, lungs, vessels)
     # The image, and the masks at its size.
-    masks = (lungs, lungs & (added > VISIBLE), field)
-    lungs, opacity, field = (mask.repeat(2, 0).repeat(2, 1) for mask in masks)
+    lungs, opacity, field = (
+        mask.repeat(2, 0).repeat(2, 1) for mask in (lungs, lungs & (added > VISIBLE), field)
+    )
     return Phantom(
         image=develop(rng, position, healthy, added, trunk) * field,
         lungs=lungs,
@@ -192,14 +193,13 @@ def jpeg_files(pairs, seed=0, quality=90):
     >>> name, content[:2]
     ('phantom0003-0000.jpg', b'\\xff\\xd8')
     """
-    draw = Parallel(
+    return Parallel(
         n_jobs=os.cpu_count(),
         return_as="generator",
         initializer=_end_with,
         initargs=(os.getpid(),),
         idle_worker_timeout=5,
-    )
-    return draw(delayed(_jpeg_file)(*pair, seed, quality) for pair in pairs)
+    )(delayed(_jpeg_file)(*pair, seed, quality) for pair in pairs)
 
 
 def _jpeg_file(patient, image_number, seed, quality):
@@ -214,9 +214,8 @@ def _end_with(parent):
     """End this worker when its parent is gone: if that was killed, it would wait for work forever."""
 
     def watch():
-        while os.getppid() == parent:
+        while parent in (os.getppid(), os.getpid()):  # the latter where joblib has no processes
             time.sleep(1)
         os._exit(1)
 
-    if os.getpid() != parent:  # where processes cannot be had, joblib works in this one
-        threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=watch, daemon=True).start()

@@ -23,11 +23,13 @@ from xraylib.phantoms.fields import (
 )
 
 # Attenuation coefficients at 60 keV, 1/cm: mass coefficient (cm2/g, NIST XCOM) times density (g/cm3).
-MU_SOFT = 0.205 * 1.05  # muscle, blood, heart, liver
-MU_WATER = 0.206 * 1.00  # fluid of a disease
-MU_LUNG = 0.205 * 0.27  # inflated lung
-MU_BONE = 0.315 * 1.50  # a child's cortex; density by eye (adults 1.92)
-MU_LEAD = 8.0  # marker and leads; that of lead is some 57, but 8 is white already
+MU = {
+    "soft tissue": 0.205 * 1.05,  # muscle, blood, heart, liver
+    "water": 0.206 * 1.00,  # the fluid of a disease
+    "lung": 0.205 * 0.27,  # inflated
+    "bone": 0.315 * 1.50,  # a child's cortex; density by eye (adults 1.92)
+    "lead": 8.0,  # marker and leads; that of lead is some 57, but 8 is white already
+}
 
 ALONG = np.linspace(0, 1, 300, dtype=np.float32)[None]  # (1, 300): along a tube from end to end
 # Curves with a round cross-section: x, y, radius, z (cm) and mu (1/cm) broadcast to (curves, points);
@@ -126,13 +128,12 @@ def lung_vessels(rng, scale, height, side):
         xs = x[:, None] + side * np.cumsum(np.cos(bent), 1) * (length / points)[:, None]
         ys = y[:, None] + np.cumsum(np.sin(bent), 1) * (length / points)[:, None]
         radii = radius[:, None] * np.linspace(1, 0.4, points)
-        yield Tube(xs, ys, radii, MU_SOFT - MU_LUNG)
+        yield Tube(xs, ys, radii, MU["soft tissue"] - MU["lung"])
         # Where its branches leave, to one side and the other in turn: (vessels, children).
         at = np.linspace(0.2, 0.75, children) + rng.normal(0, 0.06, (len(x), children))
         at = np.clip(at * points, 0, points - 1).astype(int)
         turn = np.where(np.arange(children) % 2, 1, -1) * rng.choice([-1, 1], (len(x), 1))
-        angle = np.take_along_axis(bent, at, 1) + turn * rng.uniform(0.35, 0.9, at.shape)
-        angle = angle.ravel()
+        angle = (np.take_along_axis(bent, at, 1) + turn * rng.uniform(0.35, 0.9, at.shape)).ravel()
         x, y, radius = (np.take_along_axis(a, at, 1).ravel() for a in (xs, ys, radii * 0.75))
         length = (length[:, None] * rng.uniform(0.4, 0.65, at.shape)).ravel()
 
@@ -172,43 +173,52 @@ class View:
         v = (v - 0.5) * self.height
         return self.cos * u - self.sin * v + self.x0, self.sin * u + self.cos * v + self.y0
 
+    def sample(self, tube, samples):
+        """Cut a tube into pieces from point to point, and each piece into strips that run along it.
+
+        Returns
+        -------
+        list of ndarray
+            Column, row (pixels of the drawing grid) and mass (mu times volume, cm2) of each strip seen.
+        """
+        # The pieces: (curves, points - 1).
+        curve = np.broadcast_arrays(
+            tube.x + self.yaw * tube.z, tube.y, tube.z, tube.radius, tube.mu
+        )
+        curve = np.stack(curve, dtype=np.float32)
+        x, y, _, radius, mu = (curve[..., 1:] + curve[..., :-1]) / 2
+        dx, dy, dz = np.diff(curve[:3])
+        flat = np.sqrt(dx * dx + dy * dy) + 1e-6  # length in the image
+        length = np.minimum(np.sqrt(flat * flat + dz * dz), 1.35 * flat)  # capped along the beam
+        # The strips, across from -1 to 1: (samples, curves, points - 1).
+        q = ((np.arange(samples, dtype=np.float32) + 0.5) * (2 / samples) - 1)[:, None, None]
+        path = (
+            2 * radius * (chord(q) - (tube.hollow * chord(q / tube.hollow) if tube.hollow else 0))
+        )
+        x = x - q * radius * (dy / flat) - self.x0
+        y = y + q * radius * (dx / flat) - self.y0
+        j = (self.cos * x + self.sin * y) * (GRID / self.width) + (GRID / 2 - 0.5)
+        i = (self.cos * y - self.sin * x) * (GRID / self.height) + (GRID / 2 - 0.5)
+        seen = (j >= 0) & (j < GRID - 1) & (i >= 0) & (i < GRID - 1)
+        return [a[seen] for a in (j, i, mu * path * (2 / samples) * radius * length)]
+
     def attenuation(self, tubes, samples):
         """Return the attenuation of tubes on the drawing grid.
-
-        Each piece of a curve is sampled at so many places across it; a sample carries mu times the path
-        through the tube, and is shared among the four nearest pixels.
 
         Parameters
         ----------
         tubes : list of Tube
         samples : int
+            Strips across each.
 
         Returns
         -------
         ndarray
             (320, 320) float32.
         """
-        q = ((np.arange(samples, dtype=np.float32) + 0.5) * (2 / samples) - 1)[:, None, None]
-        parts = []
-        for tube in tubes:
-            # The pieces between two points: (curves, points - 1).
-            curve = np.broadcast_arrays(tube.x + self.yaw * tube.z, *tube[1:5])
-            curve = np.stack(curve).astype(np.float32)
-            x, y, radius, mu, _ = (curve[..., 1:] + curve[..., :-1]) / 2
-            dx, dy, dz = np.diff(curve[[0, 1, 4]])
-            flat = np.sqrt(dx * dx + dy * dy) + 1e-6  # its length in the image
-            length = np.minimum(np.sqrt(flat * flat + dz * dz), 1.35 * flat)  # capped along the beam
-            # The samples across them, in pixels: (samples, curves, points - 1).
-            inner = tube.hollow * chord(q / tube.hollow) if tube.hollow else 0
-            x = x - q * radius * (dy / flat) - self.x0
-            y = y + q * radius * (dx / flat) - self.y0
-            j = (self.cos * x + self.sin * y) * (GRID / self.width) + (GRID / 2 - 0.5)
-            i = (self.cos * y - self.sin * x) * (GRID / self.height) + (GRID / 2 - 0.5)
-            mass = mu * (2 * radius * (chord(q) - inner)) * (2 / samples) * radius * length
-            seen = (j >= 0) & (j < GRID - 1) & (i >= 0) & (i < GRID - 1)
-            parts.append([a[seen] for a in (j, i, mass)])
-        # Each mass goes to the pixel left and above of it, the one below, the one right, and both.
-        j, i, mass = (np.concatenate(part).astype(float) for part in zip(*parts, strict=True))
+        strips = (self.sample(tube, samples) for tube in tubes)
+        j, i, mass = (np.concatenate(part).astype(float) for part in zip(*strips, strict=True))
+        # Each mass is shared among the four nearest pixels: left and right, above and below.
         right, left = np.modf(j)
         low, top = np.modf(i)
         pixel = (top * GRID + left).astype(int)
@@ -217,8 +227,8 @@ class View:
             for across, part in ((0, mass - mass * right), (1, mass * right))
             for down, proportion in ((0, 1 - low), (GRID, low))
         )
-        total = total * (GRID * GRID / (self.width * self.height))  # by the area of a pixel
-        return total.astype(np.float32).reshape(GRID, GRID)
+        per_area = total * (GRID * GRID / (self.width * self.height))
+        return per_area.astype(np.float32).reshape(GRID, GRID)
 
 
 @dataclass(frozen=True)
@@ -232,7 +242,9 @@ class Position:
     chin_x: float  # cm
     chin_y: float  # cm
     slope: np.ndarray  # (2,) float32, how the right and the left shoulder fall
-    gas: list  # six of place across and down, size, presence, 0 to 1: the stomach's, and bowel loops
+    gas: (
+        list  # six of place across and down, size, presence, 0 to 1: the stomach's, and bowel loops
+    )
     arms: list  # of side (-1 right, 1 left), x and y of the shoulder (cm), x and y of its direction
     leads: np.ndarray  # (leads, 2, 4): x and y of the four points that bend each, -1.2 to 1.2
     marker: tuple  # its letter, and from 0 to 1 its place across and down, and its size
@@ -271,7 +283,9 @@ def draw_position(rng, body):
         leads=rng.uniform(-1.2, 1.2, (rng.integers(1, 4) if rng.random() < 0.08 else 0, 2, 4)),
         marker=("L" if rng.random() < 0.1 else "R", *rng.random(3).tolist()),
         dark=rng.uniform(0, 20),
-        border=(rng.uniform(-0.02, 0.10, (2, 2)).clip(0) * GRID * (rng.random() < 0.15)).astype(int),
+        border=(rng.uniform(-0.02, 0.10, (2, 2)).clip(0) * GRID * (rng.random() < 0.15)).astype(
+            int
+        ),
         scatter=rng.uniform(0.03, 0.30),
         focus=rng.uniform(0.3, 1.0),
         photons=10 ** rng.uniform(3.0, 4.5),
@@ -283,7 +297,13 @@ def draw_position(rng, body):
         gain=rng.uniform(190, 240),
         # Seven of ten arms are raised; a is their direction, rad below the horizontal.
         arms=[
-            (side, side * (0.93 * body.width + 0.4), 1.2 * body.scale, side * math.cos(a), math.sin(a))
+            (
+                side,
+                side * (0.93 * body.width + 0.4),
+                1.2 * body.scale,
+                side * math.cos(a),
+                math.sin(a),
+            )
             for side in (-1, 1)
             for a in [rng.uniform(-1.4, -0.4) if rng.random() < 0.7 else rng.uniform(0.85, 1.45)]
         ],
@@ -319,8 +339,9 @@ def mediastinum(body, view, breath):
     # Vessels about the wind pipe: a band, 2.7 cm to each side at the top and 1.4 further down, where it
     # widens again and turns left to the heart; the thymus widens it between 6% and 46% of the height.
     down = smoothstep(y, 0.12 * body.height, 0.80 * body.height)
-    half = (1.4 + 1.3 * np.exp(-np.maximum(y, -1) / 1.2)) * scale * (1 + 0.8 * down)
-    half += body.thymus * chord(y / (0.2 * body.height) - 1.3)
+    half = (1.4 + 1.3 * np.exp(-np.maximum(y, -1) / 1.2)) * scale * (
+        1 + 0.8 * down
+    ) + body.thymus * chord(y / (0.2 * body.height) - 1.3)
     band = ellipse((x - view.yaw * 1.5 - 0.1 - 0.7 * scale * down) / half)
     return 1.86 * body.depth * smooth_union(ventricles, atrium, arch, band)
 
@@ -335,16 +356,11 @@ def lung_path(body, position):
     # width about 0.42 of it, is an ellipsoid above its base and fills all of the chest below.
     for side, lift in ((-1, 0.9), (1, 0.2)):
         base = position.diaphragm - lift * body.scale + body.dome
-        dome = np.sqrt(
-            chord(
-                (x - side * 0.42 * body.width) / (0.62 * body.width),
-                np.minimum(y - base, 0) / body.dome,
-            )
-        )
-        dome = 2 * depth * dome * (0.91 + 0.09 * smoothstep(y, base - 1.5, base + 1.5))
-        other = np.maximum(other, dome)
-    inside = 2 * depth * chord(x / chest_width(body, y))
-    return np.maximum(inside - other, 0) * smoothstep(-y, -1.25 * body.height, -1.02 * body.height)
+        across = (x - side * 0.42 * body.width) / (0.62 * body.width)
+        dome = 2 * depth * np.sqrt(chord(across, np.minimum(y - base, 0) / body.dome))
+        other = np.maximum(other, dome * (0.91 + 0.09 * smoothstep(y, base - 1.5, base + 1.5)))
+    path = np.maximum(2 * depth * chord(x / chest_width(body, y)) - other, 0)
+    return path * smoothstep(-y, -1.25 * body.height, -1.02 * body.height)
 
 
 def trunk_path(body, position):
@@ -353,7 +369,9 @@ def trunk_path(body, position):
     scale = body.scale
     # Half the outer width: the neck's 2.9 cm, then shoulders that slope down to the chest and its wall.
     above = smoothstep(-y, -0.5 * body.height, 0)
-    outer = np.hypot(chest_width(body, y + 1.2), 0.45 * body.width * above) + body.wall - 2.9 * scale
+    outer = (
+        np.hypot(chest_width(body, y + 1.2), 0.45 * body.width * above) + body.wall - 2.9 * scale
+    )
     outer = 2.9 * scale + outer * smoothstep(y, -5.5 * scale, -1.0 * scale)
     outer += position.slope[(x > 0).astype(int)] * scale * smoothstep(y, -4 * scale, -1) * above
     # Half the depth: 0.6 of it at the neck, and more over the belly; the section is a rounded box.
@@ -384,12 +402,24 @@ def ribs(body, breath):
     turn = math.pi * (0.02 + 0.90 * ALONG * np.where(number > 8, 0.72, 1))
     # They slope down to the front, the lower ones more, and most with the breath drawn.
     drop = body.rib_drop * (0.7 + 0.5 * breath) * np.minimum(0.45 + number * 0.1, 1.15)
-    sunk = drop * ((1 - np.cos(turn)) - 0.5 * np.sin(2 * turn))
-    y = 0.3 * body.scale + number * body.rib_pitch + sunk
+    y = (
+        0.3 * body.scale
+        + number * body.rib_pitch
+        + drop * ((1 - np.cos(turn)) - 0.5 * np.sin(2 * turn))
+    )
     x = 0.5 + (np.hypot(chest_width(body, y), 2.0 * body.scale) - 0.5) * np.sin(turn) ** 0.85
-    # In front they are cartilage, which does not show.
-    mu = MU_BONE * body.bone_density * (1 - 0.85 * smoothstep(ALONG, 0.74, 0.92))
-    return [Tube(side * x, y, body.rib_radius, mu, -body.depth * np.cos(turn), hollow=0.62) for side in (-1, 1)]
+    return [
+        Tube(
+            x=side * x,
+            y=y,
+            z=-body.depth * np.cos(turn),
+            radius=body.rib_radius,
+            # In front they are cartilage, which does not show.
+            mu=MU["bone"] * body.bone_density * (1 - 0.85 * smoothstep(ALONG, 0.74, 0.92)),
+            hollow=0.62,
+        )
+        for side in (-1, 1)
+    ]
 
 
 def spine(body, view):
@@ -399,7 +429,8 @@ def spine(body, view):
     phase = (y / body.rib_pitch) % 1
     return body.bone_density * (
         # the bodies of the vertebrae, with discs between them
-        smoothstep(-column, -1.15, -0.8) * (0.26 - 0.14 * smoothstep(np.abs(phase - 0.5), 0.34, 0.46))
+        smoothstep(-column, -1.15, -0.8)
+        * (0.26 - 0.14 * smoothstep(np.abs(phase - 0.5), 0.34, 0.46))
         # pedicles, two on each
         + 0.20 * np.exp(-ellipse((column - 0.66) / 0.16, (phase - 0.42) / 0.17))
         # spinous processes, one on each
@@ -410,7 +441,7 @@ def spine(body, view):
 def skeleton(body, position):
     """Return the attenuation of ribs, collar bones, shoulder blades, upper arms, jaw and spine."""
     scale = body.scale
-    mu = MU_BONE * body.bone_density
+    mu = MU["bone"] * body.bone_density
     thin = ribs(body, position.breath)
     thick = []
     for side, x1, y1, dx, dy in position.arms:
@@ -451,29 +482,41 @@ def skeleton(body, position):
         mu=0.8 * mu,
         hollow=0.5,
     )
-    view = position.view
-    return view.attenuation(thin, 10) + view.attenuation([*thick, jaw], 24) + spine(body, view)
+    return (
+        position.view.attenuation(thin, 10)
+        + position.view.attenuation([*thick, jaw], 24)
+        + spine(body, position.view)
+    )
 
 
 def gas_path(body, position):
     """Return the path (cm) through the gas under the diaphragm: the stomach's bubble, loops of bowel."""
     x, y = position.view.grid
-    path = np.zeros_like(x)
-    for number, (u, v, size, presence) in enumerate(position.gas):
-        if presence > 0.4:
-            cx = (2 * u - 0.8 if number else 0.42) * body.width
-            cy = body.height * (1.15 + 0.3 * v) if number else position.diaphragm + 1.9 * body.scale
-            path += (1 + 2 * size) * chord((x - cx) / (0.7 + 1.5 * size), (y - cy) / (0.5 + size))
-    return path
+    stomach = (0.42 * body.width, position.diaphragm + 1.9 * body.scale)
+    bowel = [
+        ((2 * u - 0.8) * body.width, body.height * (1.15 + 0.3 * v))
+        for u, v, *_ in position.gas[1:]
+    ]
+    paths = (
+        (1 + 2 * size) * chord((x - cx) / (0.7 + 1.5 * size), (y - cy) / (0.5 + size))
+        for (cx, cy), (_, _, size, presence) in zip([stomach, *bowel], position.gas, strict=True)
+        if presence > 0.4
+    )
+    return sum(paths, np.zeros_like(x))
 
 
 def airways(body):
     """Return wind pipe and main bronchi as tubes of what is missing there: soft tissue."""
     fork = 0.30 * body.height
     return [
-        Tube(0.1, (fork + 6) * ALONG - 6, 0.6 * body.scale, MU_SOFT),
+        Tube(0.1, (fork + 6) * ALONG - 6, 0.6 * body.scale, MU["soft tissue"]),
         *(
-            Tube(side * 2.6 * body.scale * ALONG, fork + 1.6 * ALONG, 0.33 * body.scale, 0.8 * MU_SOFT)
+            Tube(
+                side * 2.6 * body.scale * ALONG,
+                fork + 1.6 * ALONG,
+                0.33 * body.scale,
+                0.8 * MU["soft tissue"],
+            )
             for side in (-1, 1)
         ),
     ]
@@ -494,9 +537,14 @@ def metal(body, position):
         [(1 - ALONG) ** 3, 3 * ALONG * (1 - ALONG) ** 2, 3 * ALONG * ALONG * (1 - ALONG), ALONG**3]
     )
     return [
-        Tube(*marker, 0.1 * body.scale, MU_LEAD),
+        Tube(*marker, 0.1 * body.scale, MU["lead"]),
         *(
-            Tube((x @ bezier)[None] * body.width, (0.5 + y @ bezier)[None] * body.height, 0.09, MU_LEAD)
+            Tube(
+                (x @ bezier)[None] * body.width,
+                (0.5 + y @ bezier)[None] * body.height,
+                0.09,
+                MU["lead"],
+            )
             for x, y in position.leads
         ),
     ]
@@ -516,13 +564,13 @@ def healthy_body(rng, body, position):
     attenuation : ndarray
         That of everything.
     """
-    view = position.view
     lung = lung_path(body, position)
     trunk = trunk_path(body, position)
-    vessels = view.attenuation(body.vessels, 5) * smoothstep(lung, 1, 3)
+    vessels = position.view.attenuation(body.vessels, 5) * smoothstep(lung, 1, 3)
     gas = gas_path(body, position) * (lung < 2.2)
     texture = upsample(fractal_noise(rng, 26), GRID)
-    total = MU_SOFT * np.maximum(trunk * (1 + 0.02 * texture) - lung - gas, 0)
-    total += MU_LUNG * lung * (1 + 0.1 * texture) + vessels + skeleton(body, position)
-    total -= view.attenuation(airways(body), 12) * (trunk > 3)
-    return lung, trunk, vessels, np.maximum(total, 0) + view.attenuation(metal(body, position), 5)
+    total = MU["soft tissue"] * np.maximum(trunk * (1 + 0.02 * texture) - lung - gas, 0)
+    total += MU["lung"] * lung * (1 + 0.1 * texture) + vessels + skeleton(body, position)
+    total -= position.view.attenuation(airways(body), 12) * (trunk > 3)
+    lead = position.view.attenuation(metal(body, position), 5)
+    return lung, trunk, vessels, np.maximum(total, 0) + lead

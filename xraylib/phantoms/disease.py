@@ -8,7 +8,7 @@ of the path through lung that water takes. Shapes, ranges and proportions are by
 
 import numpy as np
 
-from xraylib.phantoms.body import MU_LUNG, MU_WATER
+from xraylib.phantoms.body import MU
 from xraylib.phantoms.fields import (
     GRID,
     block_mean,
@@ -60,8 +60,8 @@ def draw_disease(patient, image_number=0, *, seed=0, disease=None):
     rng = random_stream(seed, patient, 2, image_number)
     diseased = rng.random() < PROPORTION_DISEASED
     name = str(rng.choice(list(DISEASES), p=list(DISEASES.values())))
-    choices = {None: name if diseased else "normal", True: name, False: "normal"}
-    return choices.get(disease, disease)
+    by_lot = name if diseased else "normal"
+    return {None: by_lot, True: name, False: "normal"}.get(disease, disease)
 
 
 def lobar(rng, body, x, y, noise, strength):
@@ -93,9 +93,9 @@ def bronchopneumonia(rng, body, x, y, noise, strength):
 def interstitial(rng, body, x, y, noise, strength):
     """Draw thickened walls on both sides, most about the hila, in a fine and a coarse texture."""
     across = (np.abs(x) - 2.5 * body.scale) / (4.2 * body.scale)
-    f = np.exp(-ellipse(across, (y - 0.5) * (body.height / (6 * body.scale))))
+    hila = np.exp(-ellipse(across, (y - 0.5) * (body.height / (6 * body.scale))))
     texture = 0.3 * noise + 0.2 * fractal_noise(rng, 60, 2)
-    return 0.65 * (f + rng.uniform(0.1, 0.5)) * np.clip(0.85 + texture, 0.2, 2)
+    return 0.65 * (hila + rng.uniform(0.1, 0.5)) * np.clip(0.85 + texture, 0.2, 2)
 
 
 def effusion(rng, body, x, y, noise, strength):
@@ -161,12 +161,12 @@ def opacities(rng, body, view, disease, lung, lungs, vessels):
     while disease != "normal" and (lungs & (added > VISIBLE)).sum() < EXTENT * lungs.sum():
         strength = min(1, max(1.2 * strength, 0.6 + 0.4 * rng.beta(2.0, 1.3)))
         f = filling(rng, body, view, disease, strength)
-        added = f * (lung * (MU_WATER - MU_LUNG) - 0.9 * vessels)
+        added = f * (lung * (MU["water"] - MU["lung"]) - 0.9 * vessels)
         if disease == "interstitial":  # cuffs about vessels and bronchi
             added += blur(vessels, 1.5) * strength
         if disease == "lobar":  # air bronchogram: beside the stems run bronchi that keep their air
             bronchi = view.attenuation(
-                [v._replace(radius=0.6 * v.radius, mu=MU_WATER) for v in body.vessels[::4]], 4
+                [v._replace(radius=0.6 * v.radius, mu=MU["water"]) for v in body.vessels[::4]], 4
             )
             added -= 0.6 * f * f * np.minimum(bronchi, 0.25) * smoothstep(lung, 1, 3)
     return np.maximum(added, 0)

@@ -104,8 +104,8 @@ def upsample(a, side):
     """
     while len(a) < side:  # rows, transpose, and then what were columns
         padded = np.concatenate([a[:1], a, a[-1:]])
-        pairs = np.stack([0.75 * a + 0.25 * padded[:-2], 0.75 * a + 0.25 * padded[2:]], axis=1)
-        a = pairs.reshape(-1, a.shape[1]).T
+        halves = [0.75 * a + 0.25 * padded[:-2], 0.75 * a + 0.25 * padded[2:]]
+        a = np.stack(halves, axis=1).reshape(-1, a.shape[1]).T  # (n, 2, m) to (2 n, m) to (m, 2 n)
     return np.ascontiguousarray(a)
 
 
@@ -160,5 +160,7 @@ def fractal_noise(rng, cells, octaves=3):
         cell = place.astype(int)
         f = smoothstep(place % 1, 0, 1)
         rows = values[cell] * (1 - f)[:, None] + values[cell + 1] * f[:, None]  # (160, cells)
-        total += (rows[:, cell] * (1 - f) + rows[:, cell + 1] * f) * 1.25 * 0.65 ** (octaves - 1 - k)
+        total += (
+            (rows[:, cell] * (1 - f) + rows[:, cell + 1] * f) * 1.25 * 0.65 ** (octaves - 1 - k)
+        )
     return total
