@@ -1,25 +1,27 @@
 """Phantoms: synthetic chest radiographs of small children, for work without network or patients.
 
-A radiograph is a shadow: every body between tube and detector takes its part of the photons, and by the law
-of Beer and Lambert the parts add up in the exponent, T = exp(-sum of mu * path).  So a phantom, like that of
-Shepp and Logan, is a list of bodies with a length along the beam (cm) and an attenuation coefficient
-mu (1/cm): ellipsoids and cylinders (trunk, heart, diaphragm) by closed form, tubes (ribs, vessels, wind
-pipe, leads) by sampling their cross-sections.  Pneumonia makes lung dense: an opacity is lung (0.055 per cm)
-replaced by water (0.206), inside the lung fields and nowhere else.  Where it touches the heart, both shadows
-are equally dense and the border between them vanishes (silhouette sign); bronchi that keep their air stay
-dark in it (air bronchogram).  What follows is the detector (scatter, blur, quantum noise, collimation) and
-the display (logarithm, window, curve).  Build, breath, rotation, exposure and leads know nothing of the
+A radiograph is a shadow: every body between tube and detector takes its part of the photons, and
+by the law of Beer and Lambert the parts add up in the exponent, T = exp(-sum of mu * path). So a
+phantom, like that of Shepp and Logan, is a list of bodies with a length along the beam (cm) and an
+attenuation coefficient mu (1/cm): ellipsoids and cylinders (trunk, heart, diaphragm) by closed
+form, tubes (ribs, vessels, wind pipe, leads) by sampling their cross-sections. Pneumonia makes
+lung dense: an opacity is lung (0.055 per cm) replaced by water (0.206), inside the lung fields and
+nowhere else. Where it touches the heart, both shadows are equally dense and the border between
+them vanishes (silhouette sign); bronchi that keep their air stay dark in it (air bronchogram).
+What follows is the detector (scatter, blur, quantum noise, collimation) and the display
+(logarithm, window, curve). Build, breath, rotation, exposure and leads know nothing of the
 disease.
 
-Attenuation is that at 60 keV: mass coefficients of NIST XCOM for the tissues of ICRU-44 (cm2/g: water 0.206,
-soft tissue 0.205, cortical bone 0.315) times a density.  At this energy most of it is Compton scatter: a
-photon is turned aside rather than absorbed, and some of those reach the detector elsewhere, as haze.
-Attenuation along a ray is the exponent, -ln T, without a unit.  Sizes are rounded from children of one to
-five years.  By eye are all ranges of variation, detector and display, the proportion, extent and strength of
-diseases.
+Attenuation is that at 60 keV: mass coefficients of NIST XCOM for the tissues of ICRU-44 (cm2/g:
+water 0.206, soft tissue 0.205, cortical bone 0.315) times a density. At this energy most of it is
+Compton scatter: a photon is turned aside rather than absorbed, and some of those reach the
+detector elsewhere, as haze. Attenuation along a ray is the exponent, -ln T, without a unit. Sizes
+are rounded from children of one to five years. By eye are all ranges of variation, detector and
+display, the proportion, extent and strength of diseases.
 
-The images are frontal and anterior-posterior, as such children are taken: the tube before them, the detector
-behind.  x (cm) runs to the image's right, the child's left; y down from the top of the lungs; z to the front.
+The images are frontal and anterior-posterior, as such children are taken: the tube before them,
+the detector behind. x (cm) runs to the image's right, the child's left; y down from the top of the
+lungs; z to the front.
 
 `body` draws the healthy child, `disease` what is added to its lungs, `detector` the image of both.
 """
@@ -173,7 +175,7 @@ def generate(n, seed=0, first_patient=0):
 def jpeg_files(pairs, seed=0, quality=90):
     """Draw phantoms on all cores and encode them.
 
-    In processes: an image is some thousand short calls, for which threads would wait for each other.
+    In processes: an image is some thousand short calls; threads would wait for each other.
 
     Parameters
     ----------
@@ -211,7 +213,7 @@ def _jpeg_file(patient, image_number, seed, quality):
 
 
 def _end_with(parent):
-    """End this worker when its parent is gone: if that was killed, it would wait for work forever."""
+    """End this worker when its parent is gone: else, if that was killed, it waits forever."""
 
     def watch():
         while parent in (os.getppid(), os.getpid()):  # the latter where joblib has no processes

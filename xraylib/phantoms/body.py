@@ -1,8 +1,8 @@
 """The healthy child before the beam: its build, its position, and the attenuation along each ray.
 
-Lengths are in cm. x runs to the image's right, the child's left; y down from the top of the lungs; z to
-the front. Attenuation is the exponent -ln T, without a unit. What is drawn has the shape (320, 320) and
-the type float32. Numbers without a source are by eye.
+Lengths are in cm. x runs to the image's right, the child's left; y down from the top of the lungs;
+z to the front. Attenuation is the exponent -ln T, without a unit. What is drawn has the shape
+(320, 320) and the type float32. Numbers without a source are by eye.
 """
 
 import math
@@ -22,7 +22,7 @@ from xraylib.phantoms.fields import (
     upsample,
 )
 
-# Attenuation coefficients at 60 keV, 1/cm: mass coefficient (cm2/g, NIST XCOM) times density (g/cm3).
+# Attenuation coefficients at 60 keV, 1/cm: mass coefficient (cm2/g) times density (g/cm3).
 MU = {
     "soft tissue": 0.205 * 1.05,  # muscle, blood, heart, liver
     "water": 0.206 * 1.00,  # the fluid of a disease
@@ -32,8 +32,8 @@ MU = {
 }
 
 ALONG = np.linspace(0, 1, 300, dtype=np.float32)[None]  # (1, 300): along a tube from end to end
-# Curves with a round cross-section: x, y, radius, z (cm) and mu (1/cm) broadcast to (curves, points);
-# hollow is the proportion of the radius that is empty.
+# Curves with a round cross-section: x, y, z and radius (cm) and mu (1/cm) broadcast to
+# (curves, points); hollow is the proportion of the radius that is empty.
 Tube = namedtuple("Tube", ["x", "y", "radius", "mu", "z", "hollow"], defaults=(0, 0))
 # The edge of a shoulder blade, x of the chest's width and y of the lungs' height.
 SHOULDER_BLADE = ([0.92, 0.62, 0.76, 0.97, 0.92], [0.05, 0.14, 0.50, 0.22, 0.05])
@@ -179,7 +179,7 @@ class View:
         Returns
         -------
         list of ndarray
-            Column, row (pixels of the drawing grid) and mass (mu times volume, cm2) of each strip seen.
+            Column, row (pixels of the drawing grid) and mass (mu times volume, cm2) of a strip.
         """
         # The pieces: (curves, points - 1).
         curve = np.broadcast_arrays(
@@ -227,8 +227,8 @@ class View:
             for across, part in ((0, mass - mass * right), (1, mass * right))
             for down, proportion in ((0, 1 - low), (GRID, low))
         )
-        per_area = total * (GRID * GRID / (self.width * self.height))
-        return per_area.astype(np.float32).reshape(GRID, GRID)
+        total *= GRID * GRID / (self.width * self.height)  # by the area of a pixel
+        return total.astype(np.float32).reshape(GRID, GRID)
 
 
 @dataclass(frozen=True)
@@ -242,14 +242,12 @@ class Position:
     chin_x: float  # cm
     chin_y: float  # cm
     slope: np.ndarray  # (2,) float32, how the right and the left shoulder fall
-    gas: (
-        list  # six of place across and down, size, presence, 0 to 1: the stomach's, and bowel loops
-    )
-    arms: list  # of side (-1 right, 1 left), x and y of the shoulder (cm), x and y of its direction
-    leads: np.ndarray  # (leads, 2, 4): x and y of the four points that bend each, -1.2 to 1.2
+    gas: list  # of the stomach and five loops of bowel: place across and down, size, presence, 0 to 1
+    arms: list  # of side (-1 right, 1 left), x and y of the shoulder (cm) and of the direction
+    leads: np.ndarray  # (leads, 2, 4), -1.2 to 1.2: x and y of the four points that bend each
     marker: tuple  # its letter, and from 0 to 1 its place across and down, and its size
     # The exposure.
-    border: np.ndarray  # (2, 2) pixels of the grid shut by the collimator: top, bottom; left, right
+    border: np.ndarray  # (2, 2) pixels of the grid that are shut: top, bottom; left, right
     scatter: float  # scattered photons per primary photon
     focus: float  # pixels of the grid, standard deviation of the blur
     photons: float  # number per pixel in air
@@ -319,8 +317,8 @@ def chest_width(body, y):
 def mediastinum(body, view, breath):
     """Return the path (cm) through heart, great vessels and thymus: ellipsoids melted into one.
 
-    Each is given as its sum of squares, below 1 inside. With the body's rotation (yaw) they move to the
-    side, the more the further in front of the spine they lie.
+    Each is given as its `ellipse`. With the body's rotation (yaw) they move to the side, the more
+    the further in front of the spine they lie.
     """
     x, y = view.grid
     scale = body.scale
@@ -336,24 +334,23 @@ def mediastinum(body, view, breath):
     arch = ellipse(
         (x - 1.4 * scale - view.yaw) / (1.2 * scale), (y - 0.31 * body.height) / (1.5 * scale)
     )
-    # Vessels about the wind pipe: a band, 2.7 cm to each side at the top and 1.4 further down, where it
-    # widens again and turns left to the heart; the thymus widens it between 6% and 46% of the height.
+    # Vessels about the wind pipe: a band, 2.7 cm to each side at the top and 1.4 further down,
+    # where it widens again and turns left to the heart; the thymus widens it higher up.
     down = smoothstep(y, 0.12 * body.height, 0.80 * body.height)
-    half = (1.4 + 1.3 * np.exp(-np.maximum(y, -1) / 1.2)) * scale * (
-        1 + 0.8 * down
-    ) + body.thymus * chord(y / (0.2 * body.height) - 1.3)
+    half = (1.4 + 1.3 * np.exp(-np.maximum(y, -1) / 1.2)) * scale * (1 + 0.8 * down)
+    half += body.thymus * chord(y / (0.2 * body.height) - 1.3)
     band = ellipse((x - view.yaw * 1.5 - 0.1 - 0.7 * scale * down) / half)
     return 1.86 * body.depth * smooth_union(ventricles, atrium, arch, band)
 
 
 def lung_path(body, position):
-    """Return the path (cm) through lung: the chest's inside less mediastinum and domes of the diaphragm."""
+    """Return the path (cm) through lung: the chest's inside less mediastinum and diaphragm."""
     x, y = position.view.grid
     # Half the depth, which grows with the fourth root of the height.
     depth = body.depth * np.sqrt(np.sqrt(np.clip(y / body.height, 0.0001, 1)))
     other = mediastinum(body, position.view, position.breath)
-    # The right dome stands higher, over the liver: 0.9 against 0.2 cm.  Each spans 0.62 of the half
-    # width about 0.42 of it, is an ellipsoid above its base and fills all of the chest below.
+    # The right dome stands 0.7 cm higher, over the liver. Each spans 0.62 of the half width about
+    # 0.42 of it, is an ellipsoid above its base and fills nearly all of the chest below.
     for side, lift in ((-1, 0.9), (1, 0.2)):
         base = position.diaphragm - lift * body.scale + body.dome
         across = (x - side * 0.42 * body.width) / (0.62 * body.width)
@@ -367,14 +364,13 @@ def trunk_path(body, position):
     """Return the path (cm) through trunk, neck, arms and head, the lungs not yet taken out."""
     x, y = (block_mean(a, 2) for a in position.view.grid)  # (160, 160): all of it is smooth
     scale = body.scale
-    # Half the outer width: the neck's 2.9 cm, then shoulders that slope down to the chest and its wall.
+    # Half the outer width: the neck's 2.9 cm, then shoulders that slope down to chest and wall.
     above = smoothstep(-y, -0.5 * body.height, 0)
-    outer = (
-        np.hypot(chest_width(body, y + 1.2), 0.45 * body.width * above) + body.wall - 2.9 * scale
-    )
+    outer = np.hypot(chest_width(body, y + 1.2), 0.45 * body.width * above)
+    outer = outer + body.wall - 2.9 * scale
     outer = 2.9 * scale + outer * smoothstep(y, -5.5 * scale, -1.0 * scale)
     outer += position.slope[(x > 0).astype(int)] * scale * smoothstep(y, -4 * scale, -1) * above
-    # Half the depth: 0.6 of it at the neck, and more over the belly; the section is a rounded box.
+    # Half the depth: 0.6 of it at the neck, more over the belly. The section is a rounded box.
     depth = (body.depth + body.fat) * (
         0.6
         + 0.4 * smoothstep(y, -3 * scale, 4 * scale)
@@ -396,7 +392,7 @@ def trunk_path(body, position):
 
 
 def ribs(body, breath):
-    """Return the ribs of both sides, twelve curves (Tube) each, from the spine round to the front."""
+    """Return the ribs, a Tube of twelve curves on each side, from the spine round to the front."""
     number = np.arange(12, dtype=np.float32)[:, None]
     # The angle about the chest: 0 at the spine, pi at the breast bone, which the last three miss.
     turn = math.pi * (0.02 + 0.90 * ALONG * np.where(number > 8, 0.72, 1))
@@ -490,7 +486,7 @@ def skeleton(body, position):
 
 
 def gas_path(body, position):
-    """Return the path (cm) through the gas under the diaphragm: the stomach's bubble, loops of bowel."""
+    """Return the path (cm) through gas under the diaphragm: the stomach's bubble, loops of bowel."""
     x, y = position.view.grid
     stomach = (0.42 * body.width, position.diaphragm + 1.9 * body.scale)
     bowel = [
@@ -572,5 +568,5 @@ def healthy_body(rng, body, position):
     total = MU["soft tissue"] * np.maximum(trunk * (1 + 0.02 * texture) - lung - gas, 0)
     total += MU["lung"] * lung * (1 + 0.1 * texture) + vessels + skeleton(body, position)
     total -= position.view.attenuation(airways(body), 12) * (trunk > 3)
-    lead = position.view.attenuation(metal(body, position), 5)
-    return lung, trunk, vessels, np.maximum(total, 0) + lead
+    total = np.maximum(total, 0) + position.view.attenuation(metal(body, position), 5)
+    return lung, trunk, vessels, total

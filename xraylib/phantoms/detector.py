@@ -60,7 +60,7 @@ def develop(rng, position, healthy, added, trunk):
     ndarray
         (640, 640) uint8.
     """
-    # The window is set on the body without its disease, so that nothing outside the lungs tells of it.
+    # The window is set on the body without its disease: nothing outside the lungs tells of it.
     plain = signal(block_mean(healthy, 4), position.scatter, position.sharpen, 2)[4:-4, 4:-4]
     plain = plain[block_mean(trunk, 4)[4:-4, 4:-4] > 5]
     least, greatest = np.percentile(plain, [2, 98]).tolist()

@@ -1,9 +1,10 @@
 """What pneumonia does to the lungs: which disease, where it lies, what it adds to the attenuation.
 
-In lobar pneumonia and bronchopneumonia fluid takes the place of air in the air spaces. In interstitial
-pneumonia the walls between them thicken, and cuffs of fluid surround vessels and bronchi. An effusion is
-fluid in the pleural space, between lung and chest wall, and displaces lung. All are drawn as a proportion
-of the path through lung that water takes. Shapes, ranges and proportions are by eye.
+In lobar pneumonia and bronchopneumonia fluid takes the place of air in the air spaces. In
+interstitial pneumonia the walls between them thicken, and cuffs of fluid surround vessels and
+bronchi. An effusion is fluid in the pleural space, between lung and chest wall, and displaces
+lung. All are drawn as a proportion of the path through lung that water takes. Shapes, ranges and
+proportions are by eye.
 """
 
 import numpy as np
@@ -99,7 +100,7 @@ def interstitial(rng, body, x, y, noise, strength):
 
 
 def effusion(rng, body, x, y, noise, strength):
-    """Draw fluid in the pleural space: a level that climbs at the side wall, and a veil above it."""
+    """Draw fluid in the pleural space: a level that climbs at the side wall, and a veil above."""
     climb = 0.3 * (np.abs(x) / body.width - 0.6) * (1 - 0.4 * strength)
     level = y - 0.92 + 0.45 * strength + climb
     return np.maximum(smoothstep(level, -0.06, 0.10), 0.15) * smoothstep(x, -0.5, 0.5)
@@ -122,8 +123,8 @@ def filling(rng, body, view, disease, strength):
     body : Body
     view : View
     disease : str
-        One of DISEASES, each drawn by the function of its name from x (cm, positive on the side that it
-        affects most), y (0 to 1 of the lungs' height) and a noise field.
+        One of DISEASES, each drawn by the function of its name from x (cm, positive on the side
+        that it affects most), y (0 to 1 of the lungs' height) and a noise field.
     strength : float
         0 to 1.
 

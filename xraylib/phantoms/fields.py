@@ -1,4 +1,4 @@
-"""Small numerical tools of the phantoms: random streams, smooth shapes, grids made finer or coarser.
+"""Numerical tools of the phantoms: random streams, smooth shapes, finer and coarser grids.
 
 Arrays are float32 unless said otherwise, and stay so.
 """
@@ -32,7 +32,7 @@ def random_stream(seed, patient, part, image_number=0):
 
 
 def ellipse(*offsets):
-    """Return the sum of squares of the distances from a centre in half axes, x / a, y / b: below 1 inside.
+    """Return the sum of squares of x / a, y / b, ...: below 1 inside the ellipse.
 
     Examples
     --------
@@ -104,8 +104,8 @@ def upsample(a, side):
     """
     while len(a) < side:  # rows, transpose, and then what were columns
         padded = np.concatenate([a[:1], a, a[-1:]])
-        halves = [0.75 * a + 0.25 * padded[:-2], 0.75 * a + 0.25 * padded[2:]]
-        a = np.stack(halves, axis=1).reshape(-1, a.shape[1]).T  # (n, 2, m) to (2 n, m) to (m, 2 n)
+        a = np.stack([0.75 * a + 0.25 * padded[:-2], 0.75 * a + 0.25 * padded[2:]], axis=1)
+        a = a.reshape(-1, a.shape[2]).T  # (n, 2, m) to (2 n, m) to (m, 2 n)
     return np.ascontiguousarray(a)
 
 
