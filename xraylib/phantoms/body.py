@@ -182,10 +182,8 @@ class View:
             Column, row (pixels of the drawing grid) and mass (mu times volume, cm2) of a strip.
         """
         # The pieces: (curves, points - 1).
-        curve = np.broadcast_arrays(
-            tube.x + self.yaw * tube.z, tube.y, tube.z, tube.radius, tube.mu
-        )
-        curve = np.stack(curve, dtype=np.float32)
+        turned = (tube.x + self.yaw * tube.z, tube.y, tube.z, tube.radius, tube.mu)
+        curve = np.stack(np.broadcast_arrays(*turned), dtype=np.float32)
         x, y, _, radius, mu = (curve[..., 1:] + curve[..., :-1]) / 2
         dx, dy, dz = np.diff(curve[:3])
         flat = np.sqrt(dx * dx + dy * dy) + 1e-6  # length in the image
@@ -227,8 +225,8 @@ class View:
             for across, part in ((0, mass - mass * right), (1, mass * right))
             for down, proportion in ((0, 1 - low), (GRID, low))
         )
-        total *= GRID * GRID / (self.width * self.height)  # by the area of a pixel
-        return total.astype(np.float32).reshape(GRID, GRID)
+        pixels_per_area = GRID * GRID / (self.width * self.height)  # 1/cm2
+        return (total * pixels_per_area).astype(np.float32).reshape(GRID, GRID)
 
 
 @dataclass(frozen=True)
@@ -242,7 +240,7 @@ class Position:
     chin_x: float  # cm
     chin_y: float  # cm
     slope: np.ndarray  # (2,) float32, how the right and the left shoulder fall
-    gas: list  # of the stomach and five loops of bowel: place across and down, size, presence, 0 to 1
+    gas: list  # stomach, five loops of bowel: place across and down, size, presence, 0 to 1
     arms: list  # of side (-1 right, 1 left), x and y of the shoulder (cm) and of the direction
     leads: np.ndarray  # (leads, 2, 4), -1.2 to 1.2: x and y of the four points that bend each
     marker: tuple  # its letter, and from 0 to 1 its place across and down, and its size
@@ -356,8 +354,10 @@ def lung_path(body, position):
         across = (x - side * 0.42 * body.width) / (0.62 * body.width)
         dome = 2 * depth * np.sqrt(chord(across, np.minimum(y - base, 0) / body.dome))
         other = np.maximum(other, dome * (0.91 + 0.09 * smoothstep(y, base - 1.5, base + 1.5)))
-    path = np.maximum(2 * depth * chord(x / chest_width(body, y)) - other, 0)
-    return path * smoothstep(-y, -1.25 * body.height, -1.02 * body.height)
+    # Nothing below 1.25 of the height is lung.
+    return np.maximum(2 * depth * chord(x / chest_width(body, y)) - other, 0) * smoothstep(
+        -y, -1.25 * body.height, -1.02 * body.height
+    )
 
 
 def trunk_path(body, position):
@@ -366,9 +366,8 @@ def trunk_path(body, position):
     scale = body.scale
     # Half the outer width: the neck's 2.9 cm, then shoulders that slope down to chest and wall.
     above = smoothstep(-y, -0.5 * body.height, 0)
-    outer = np.hypot(chest_width(body, y + 1.2), 0.45 * body.width * above)
-    outer = outer + body.wall - 2.9 * scale
-    outer = 2.9 * scale + outer * smoothstep(y, -5.5 * scale, -1.0 * scale)
+    chest = np.hypot(chest_width(body, y + 1.2), 0.45 * body.width * above) + body.wall
+    outer = 2.9 * scale + (chest - 2.9 * scale) * smoothstep(y, -5.5 * scale, -1.0 * scale)
     outer += position.slope[(x > 0).astype(int)] * scale * smoothstep(y, -4 * scale, -1) * above
     # Half the depth: 0.6 of it at the neck, more over the belly. The section is a rounded box.
     depth = (body.depth + body.fat) * (
@@ -486,16 +485,18 @@ def skeleton(body, position):
 
 
 def gas_path(body, position):
-    """Return the path (cm) through gas under the diaphragm: the stomach's bubble, loops of bowel."""
+    """Return the path (cm) through gas under the diaphragm: stomach's bubble and bowel loops."""
     x, y = position.view.grid
-    stomach = (0.42 * body.width, position.diaphragm + 1.9 * body.scale)
-    bowel = [
-        ((2 * u - 0.8) * body.width, body.height * (1.15 + 0.3 * v))
-        for u, v, *_ in position.gas[1:]
+    centres = [
+        (0.42 * body.width, position.diaphragm + 1.9 * body.scale),  # the stomach's
+        *(
+            ((2 * u - 0.8) * body.width, body.height * (1.15 + 0.3 * v))
+            for u, v, *_ in position.gas[1:]
+        ),
     ]
     paths = (
         (1 + 2 * size) * chord((x - cx) / (0.7 + 1.5 * size), (y - cy) / (0.5 + size))
-        for (cx, cy), (_, _, size, presence) in zip([stomach, *bowel], position.gas, strict=True)
+        for (cx, cy), (_, _, size, presence) in zip(centres, position.gas, strict=True)
         if presence > 0.4
     )
     return sum(paths, np.zeros_like(x))
@@ -568,5 +569,5 @@ def healthy_body(rng, body, position):
     total = MU["soft tissue"] * np.maximum(trunk * (1 + 0.02 * texture) - lung - gas, 0)
     total += MU["lung"] * lung * (1 + 0.1 * texture) + vessels + skeleton(body, position)
     total -= position.view.attenuation(airways(body), 12) * (trunk > 3)
-    total = np.maximum(total, 0) + position.view.attenuation(metal(body, position), 5)
-    return lung, trunk, vessels, total
+    lead = position.view.attenuation(metal(body, position), 5)
+    return lung, trunk, vessels, np.maximum(total, 0) + lead
