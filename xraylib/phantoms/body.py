@@ -65,6 +65,10 @@ class Body:
     thymus: float  # cm by which it widens the mediastinum
     vessels: list  # of Tube, one for each generation of branches
 
+    def diaphragm(self, breath):
+        """Return y (cm) of the edge of the diaphragm's domes."""
+        return self.height * (0.83 + 0.16 * breath)
+
 
 def draw_child(rng):
     """Draw the build of a child of one to five years; sizes are rounded from such children.
@@ -130,8 +134,11 @@ def lung_vessels(rng, scale, height, side):
         radii = radius[:, None] * np.linspace(1, 0.4, points)
         yield Tube(xs, ys, radii, MU["soft tissue"] - MU["lung"])
         # Where its branches leave, to one side and the other in turn: (vessels, children).
-        at = np.linspace(0.2, 0.75, children) + rng.normal(0, 0.06, (len(x), children))
-        at = np.clip(at * points, 0, points - 1).astype(int)
+        at = np.clip(
+            (np.linspace(0.2, 0.75, children) + rng.normal(0, 0.06, (len(x), children))) * points,
+            0,
+            points - 1,
+        ).astype(int)
         turn = np.where(np.arange(children) % 2, 1, -1) * rng.choice([-1, 1], (len(x), 1))
         angle = (np.take_along_axis(bent, at, 1) + turn * rng.uniform(0.35, 0.9, at.shape)).ravel()
         x, y, radius = (np.take_along_axis(a, at, 1).ravel() for a in (xs, ys, radii * 0.75))
@@ -182,8 +189,10 @@ class View:
             Column, row (pixels of the drawing grid) and mass (mu times volume, cm2) of a strip.
         """
         # The pieces: (curves, points - 1).
-        turned = (tube.x + self.yaw * tube.z, tube.y, tube.z, tube.radius, tube.mu)
-        curve = np.stack(np.broadcast_arrays(*turned), dtype=np.float32)
+        curve = np.stack(
+            np.broadcast_arrays(tube.x + self.yaw * tube.z, tube.y, tube.z, tube.radius, tube.mu),
+            dtype=np.float32,
+        )
         x, y, _, radius, mu = (curve[..., 1:] + curve[..., :-1]) / 2
         dx, dy, dz = np.diff(curve[:3])
         flat = np.sqrt(dx * dx + dy * dy) + 1e-6  # length in the image
@@ -225,8 +234,10 @@ class View:
             for across, part in ((0, mass - mass * right), (1, mass * right))
             for down, proportion in ((0, 1 - low), (GRID, low))
         )
-        pixels_per_area = GRID * GRID / (self.width * self.height)  # 1/cm2
-        return (total * pixels_per_area).astype(np.float32).reshape(GRID, GRID)
+        # The mass by the area of a pixel (cm2).
+        return (
+            (total * (GRID**2 / (self.width * self.height))).astype(np.float32).reshape(GRID, GRID)
+        )
 
 
 @dataclass(frozen=True)
@@ -236,7 +247,6 @@ class Position:
     # The child.
     view: View
     breath: float  # 0 to 1, breathed in
-    diaphragm: float  # cm, y of the edge of its domes
     chin_x: float  # cm
     chin_y: float  # cm
     slope: np.ndarray  # (2,) float32, how the right and the left shoulder fall
@@ -266,12 +276,9 @@ def draw_position(rng, body):
     -------
     Position
     """
-    view = View(rng, body)
-    breath = rng.beta(3, 1.8)
     return Position(
-        view=view,
-        breath=breath,
-        diaphragm=body.height * (0.83 + 0.16 * breath),
+        view=View(rng, body),
+        breath=rng.beta(3, 1.8),
         chin_x=rng.normal(0, 1.0),
         chin_y=rng.uniform(-6.5, -2),
         slope=rng.uniform(0.4, 2.2, 2).astype(np.float32),
@@ -350,10 +357,15 @@ def lung_path(body, position):
     # The right dome stands 0.7 cm higher, over the liver. Each spans 0.62 of the half width about
     # 0.42 of it, is an ellipsoid above its base and fills nearly all of the chest below.
     for side, lift in ((-1, 0.9), (1, 0.2)):
-        base = position.diaphragm - lift * body.scale + body.dome
-        across = (x - side * 0.42 * body.width) / (0.62 * body.width)
-        dome = 2 * depth * np.sqrt(chord(across, np.minimum(y - base, 0) / body.dome))
-        other = np.maximum(other, dome * (0.91 + 0.09 * smoothstep(y, base - 1.5, base + 1.5)))
+        base = body.diaphragm(position.breath) - lift * body.scale + body.dome
+        dome = chord(
+            (x - side * 0.42 * body.width) / (0.62 * body.width),
+            np.minimum(y - base, 0) / body.dome,
+        )
+        other = np.maximum(
+            other,
+            2 * depth * np.sqrt(dome) * (0.91 + 0.09 * smoothstep(y, base - 1.5, base + 1.5)),
+        )
     # Nothing below 1.25 of the height is lung.
     return np.maximum(2 * depth * chord(x / chest_width(body, y)) - other, 0) * smoothstep(
         -y, -1.25 * body.height, -1.02 * body.height
@@ -470,16 +482,18 @@ def skeleton(body, position):
                 z=-4,
             )
         )
-    jaw = Tube(  # half an ellipse
-        x=position.chin_x + 3.4 * scale * np.cos(3.14 * ALONG),
-        y=position.chin_y + (2.2 * np.sin(3.14 * ALONG) - 0.9) * scale,
-        radius=0.7 * scale,
-        mu=0.8 * mu,
-        hollow=0.5,
+    thick.append(
+        Tube(  # jaw, half an ellipse
+            x=position.chin_x + 3.4 * scale * np.cos(3.14 * ALONG),
+            y=position.chin_y + (2.2 * np.sin(3.14 * ALONG) - 0.9) * scale,
+            radius=0.7 * scale,
+            mu=0.8 * mu,
+            hollow=0.5,
+        )
     )
     return (
         position.view.attenuation(thin, 10)
-        + position.view.attenuation([*thick, jaw], 24)
+        + position.view.attenuation(thick, 24)
         + spine(body, position.view)
     )
 
@@ -488,7 +502,7 @@ def gas_path(body, position):
     """Return the path (cm) through gas under the diaphragm: stomach's bubble and bowel loops."""
     x, y = position.view.grid
     centres = [
-        (0.42 * body.width, position.diaphragm + 1.9 * body.scale),  # the stomach's
+        (0.42 * body.width, body.diaphragm(position.breath) + 1.9 * body.scale),  # the stomach's
         *(
             ((2 * u - 0.8) * body.width, body.height * (1.15 + 0.3 * v))
             for u, v, *_ in position.gas[1:]
@@ -526,9 +540,11 @@ def metal(body, position):
     across, down = (
         np.interp(ALONG, np.linspace(0, 1, len(stroke)), stroke) for stroke in LETTERS[letter]
     )
-    left = 0.02 + 0.06 * u if letter == "R" else 0.92
     size = 0.04 + 0.02 * size
-    marker = position.view.to_body(left + 0.8 * size * across, 0.02 + 0.6 * v + size * down)
+    marker = position.view.to_body(
+        (0.02 + 0.06 * u if letter == "R" else 0.92) + 0.8 * size * across,
+        0.02 + 0.6 * v + size * down,
+    )
     # A lead is a Bezier curve of four points: their weights along it, (4, 300).
     bezier = np.concatenate(
         [(1 - ALONG) ** 3, 3 * ALONG * (1 - ALONG) ** 2, 3 * ALONG * ALONG * (1 - ALONG), ALONG**3]
@@ -569,5 +585,5 @@ def healthy_body(rng, body, position):
     total = MU["soft tissue"] * np.maximum(trunk * (1 + 0.02 * texture) - lung - gas, 0)
     total += MU["lung"] * lung * (1 + 0.1 * texture) + vessels + skeleton(body, position)
     total -= position.view.attenuation(airways(body), 12) * (trunk > 3)
-    lead = position.view.attenuation(metal(body, position), 5)
-    return lung, trunk, vessels, np.maximum(total, 0) + lead
+    total = np.maximum(total, 0) + position.view.attenuation(metal(body, position), 5)
+    return lung, trunk, vessels, total

@@ -61,8 +61,7 @@ def draw_disease(patient, image_number=0, *, seed=0, disease=None):
     rng = random_stream(seed, patient, 2, image_number)
     diseased = rng.random() < PROPORTION_DISEASED
     name = str(rng.choice(list(DISEASES), p=list(DISEASES.values())))
-    choices = {None: name if diseased else "normal", True: name, False: "normal"}
-    return choices.get(disease, disease)
+    return {None: name if diseased else "normal", True: name, False: "normal"}.get(disease, disease)
 
 
 def lobar(rng, body, x, y, noise, strength):
@@ -147,8 +146,8 @@ def filling(rng, body, view, disease, strength):
     x, y = (block_mean(a, 2) for a in view.grid)  # (160, 160): all of it is smooth
     noise = fractal_noise(rng, 20)
     side = -1 if rng.random() < 0.5 else 1
-    f = SHAPES[disease](rng, body, side * x, y / body.height, noise, strength)
-    return upsample(np.clip(f * strength, 0, 0.97).astype(np.float32), GRID)
+    f = strength * SHAPES[disease](rng, body, side * x, y / body.height, noise, strength)
+    return upsample(np.clip(f, 0, 0.97).astype(np.float32), GRID)
 
 
 def opacities(rng, body, view, disease, lung, lungs, vessels):

@@ -104,8 +104,12 @@ def upsample(a, side):
     """
     while len(a) < side:  # rows, transpose, and then what were columns
         padded = np.concatenate([a[:1], a, a[-1:]])
-        pair = (0.75 * a + 0.25 * padded[:-2], 0.75 * a + 0.25 * padded[2:])
-        a = np.stack(pair, axis=1).reshape(-1, a.shape[1]).T  # (n, 2, m) to (2 n, m) to (m, 2 n)
+        # (n, 2, m) to (2 n, m) to (m, 2 n)
+        a = (
+            np.stack([0.75 * a + 0.25 * padded[:-2], 0.75 * a + 0.25 * padded[2:]], axis=1)
+            .reshape(-1, a.shape[1])
+            .T
+        )
     return np.ascontiguousarray(a)
 
 
