@@ -235,9 +235,7 @@ class View:
             for down, proportion in ((0, 1 - low), (GRID, low))
         )
         # The mass by the area of a pixel (cm2).
-        return (
-            (total * (GRID**2 / (self.width * self.height))).astype(np.float32).reshape(GRID, GRID)
-        )
+        return np.float32(total * (GRID**2 / (self.width * self.height))).reshape(GRID, GRID)
 
 
 @dataclass(frozen=True)
@@ -286,9 +284,7 @@ def draw_position(rng, body):
         leads=rng.uniform(-1.2, 1.2, (rng.integers(1, 4) if rng.random() < 0.08 else 0, 2, 4)),
         marker=("L" if rng.random() < 0.1 else "R", *rng.random(3).tolist()),
         dark=rng.uniform(0, 20),
-        border=(rng.uniform(-0.02, 0.10, (2, 2)).clip(0) * GRID * (rng.random() < 0.15)).astype(
-            int
-        ),
+        border=np.int64(rng.uniform(-0.02, 0.10, (2, 2)).clip(0) * GRID * (rng.random() < 0.15)),
         scatter=rng.uniform(0.03, 0.30),
         focus=rng.uniform(0.3, 1.0),
         photons=10 ** rng.uniform(3.0, 4.5),
@@ -339,7 +335,7 @@ def mediastinum(body, view, breath):
     arch = ellipse(
         (x - 1.4 * scale - view.yaw) / (1.2 * scale), (y - 0.31 * body.height) / (1.5 * scale)
     )
-    # Vessels about the wind pipe: a band, 2.7 cm to each side at the top and 1.4 further down,
+    # Vessels about the windpipe: a band, 2.7 cm to each side at the top and 1.4 further down,
     # where it widens again and turns left to the heart; the thymus widens it higher up.
     down = smoothstep(y, 0.12 * body.height, 0.80 * body.height)
     half = (1.4 + 1.3 * np.exp(-np.maximum(y, -1) / 1.2)) * scale * (1 + 0.8 * down)
@@ -508,25 +504,27 @@ def gas_path(body, position):
             for u, v, *_ in position.gas[1:]
         ),
     ]
-    paths = (
-        (1 + 2 * size) * chord((x - cx) / (0.7 + 1.5 * size), (y - cy) / (0.5 + size))
-        for (cx, cy), (_, _, size, presence) in zip(centres, position.gas, strict=True)
-        if presence > 0.4
+    return sum(
+        (
+            (1 + 2 * size) * chord((x - cx) / (0.7 + 1.5 * size), (y - cy) / (0.5 + size))
+            for (cx, cy), (_, _, size, presence) in zip(centres, position.gas, strict=True)
+            if presence > 0.4
+        ),
+        np.zeros_like(x),
     )
-    return sum(paths, np.zeros_like(x))
 
 
 def airways(body):
-    """Return wind pipe and main bronchi as tubes of what is missing there: soft tissue."""
+    """Return windpipe and main bronchi as tubes of what is missing there: soft tissue."""
     fork = 0.30 * body.height
     return [
-        Tube(0.1, (fork + 6) * ALONG - 6, 0.6 * body.scale, MU["soft tissue"]),
+        Tube(x=0.1, y=(fork + 6) * ALONG - 6, radius=0.6 * body.scale, mu=MU["soft tissue"]),
         *(
             Tube(
-                side * 2.6 * body.scale * ALONG,
-                fork + 1.6 * ALONG,
-                0.33 * body.scale,
-                0.8 * MU["soft tissue"],
+                x=side * 2.6 * body.scale * ALONG,
+                y=fork + 1.6 * ALONG,
+                radius=0.33 * body.scale,
+                mu=0.8 * MU["soft tissue"],
             )
             for side in (-1, 1)
         ),
@@ -550,13 +548,13 @@ def metal(body, position):
         [(1 - ALONG) ** 3, 3 * ALONG * (1 - ALONG) ** 2, 3 * ALONG * ALONG * (1 - ALONG), ALONG**3]
     )
     return [
-        Tube(*marker, 0.1 * body.scale, MU["lead"]),
+        Tube(*marker, radius=0.1 * body.scale, mu=MU["lead"]),
         *(
             Tube(
-                (x @ bezier)[None] * body.width,
-                (0.5 + y @ bezier)[None] * body.height,
-                0.09,
-                MU["lead"],
+                x=(x @ bezier)[None] * body.width,
+                y=(0.5 + y @ bezier)[None] * body.height,
+                radius=0.09,
+                mu=MU["lead"],
             )
             for x, y in position.leads
         ),
@@ -580,10 +578,15 @@ def healthy_body(rng, body, position):
     lung = lung_path(body, position)
     trunk = trunk_path(body, position)
     vessels = position.view.attenuation(body.vessels, 5) * smoothstep(lung, 1, 3)
-    gas = gas_path(body, position) * (lung < 2.2)
     texture = upsample(fractal_noise(rng, 26), GRID)
-    total = MU["soft tissue"] * np.maximum(trunk * (1 + 0.02 * texture) - lung - gas, 0)
+    total = MU["soft tissue"] * np.maximum(
+        trunk * (1 + 0.02 * texture) - lung - gas_path(body, position) * (lung < 2.2), 0
+    )
     total += MU["lung"] * lung * (1 + 0.1 * texture) + vessels + skeleton(body, position)
     total -= position.view.attenuation(airways(body), 12) * (trunk > 3)
-    total = np.maximum(total, 0) + position.view.attenuation(metal(body, position), 5)
-    return lung, trunk, vessels, total
+    return (
+        lung,
+        trunk,
+        vessels,
+        np.maximum(total, 0) + position.view.attenuation(metal(body, position), 5),
+    )

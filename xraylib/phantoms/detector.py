@@ -62,8 +62,7 @@ def develop(rng, position, healthy, added, trunk):
     """
     # The window is set on the body without its disease: nothing outside the lungs tells of it.
     plain = signal(block_mean(healthy, 4), position.scatter, position.sharpen, 2)[4:-4, 4:-4]
-    inside = plain[block_mean(trunk, 4)[4:-4, 4:-4] > 5]
-    least, greatest = np.percentile(inside, [2, 98]).tolist()
+    least, greatest = np.percentile(plain[block_mean(trunk, 4)[4:-4, 4:-4] > 5], [2, 98]).tolist()
     low = least * position.black
     high = low + (greatest - low) * position.white
     # Quantum noise: a pixel of N photons varies by 1 / sqrt(N).

@@ -147,7 +147,7 @@ def filling(rng, body, view, disease, strength):
     noise = fractal_noise(rng, 20)
     side = -1 if rng.random() < 0.5 else 1
     f = strength * SHAPES[disease](rng, body, side * x, y / body.height, noise, strength)
-    return upsample(np.clip(f, 0, 0.97).astype(np.float32), GRID)
+    return upsample(np.float32(np.clip(f, 0, 0.97)), GRID)
 
 
 def opacities(rng, body, view, disease, lung, lungs, vessels):

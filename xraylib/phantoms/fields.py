@@ -78,8 +78,14 @@ def smooth_union(*shapes, hardness=5.0):
     >>> smooth_union(np.array([0.0, 4.0]), np.array([4.0, 4.0])).round(3).tolist()
     [1.0, 0.0]
     """
-    total = sum(np.exp(-hardness * np.minimum(shape, 9)) for shape in shapes)
-    return np.sqrt(np.clip(1 + np.log(total) / hardness, 0, 1))
+    return np.sqrt(
+        np.clip(
+            1
+            + np.log(sum(np.exp(-hardness * np.minimum(shape, 9)) for shape in shapes)) / hardness,
+            0,
+            1,
+        )
+    )
 
 
 def smoothstep(x, low, high):
