@@ -36,7 +36,10 @@ ALONG = np.linspace(0, 1, 300, dtype=np.float32)[None]  # (1, 300): along a tube
 # (curves, points); hollow is the proportion of the radius that is empty.
 Tube = namedtuple("Tube", ["x", "y", "radius", "mu", "z", "hollow"], defaults=(0, 0))
 # The edge of a shoulder blade, x of the chest's width and y of the lungs' height.
-SHOULDER_BLADE = ([0.92, 0.62, 0.76, 0.97, 0.92], [0.05, 0.14, 0.50, 0.22, 0.05])
+BLADE_X, BLADE_Y = (
+    np.interp(ALONG, np.linspace(0, 1, 5), corners)
+    for corners in ([0.92, 0.62, 0.76, 0.97, 0.92], [0.05, 0.14, 0.50, 0.22, 0.05])
+)
 LETTERS = {  # strokes of the marker, across and down, 0 to 1
     "R": ([0, 0, 0.4, 0.6, 0.6, 0.4, 0, 0.25, 0.65], [1, 0, 0, 0.12, 0.38, 0.5, 0.5, 0.5, 1]),
     "L": ([0, 0, 0.6], [0, 1, 1]),
@@ -45,7 +48,10 @@ LETTERS = {  # strokes of the marker, across and down, 0 to 1
 
 @dataclass(frozen=True)
 class Body:
-    """The build of one patient, the same in all its images."""
+    """The build of one patient, the same in all its images.
+
+    A function draws it for a population: `draw_child`. What follows takes every size from here.
+    """
 
     scale: float  # size relative to the average
     height: float  # cm, of the lungs
@@ -329,9 +335,9 @@ def mediastinum(body, view, breath):
     v = y - (0.70 * body.height - 0.8 * (1 - breath))
     # Ventricles: half axes 5.2 and 3.1 cm, the long one down to the left by 45 degrees (cos 0.71).
     ventricles = ellipse((0.71 * u + 0.71 * v) / (5.2 * size), (0.71 * v - 0.71 * u) / (3.1 * size))
-    # Right atrium: 2.4 across and 4.6 down, 0.7 cm right of the middle.
+    # Right atrium: half axes 2.4 and 4.6 cm, 0.7 cm to the child's right.
     atrium = ellipse((x + 0.7 * scale - view.yaw * 2) / (2.4 * size), (v - 0.3) / (4.6 * size))
-    # Arch of the aorta: 1.2 across and 1.5 down, 1.4 cm left of the middle, a third down the lungs.
+    # Arch of the aorta: half axes 1.2 and 1.5 cm, 1.4 cm to the left, a third down the lungs.
     arch = ellipse(
         (x - 1.4 * scale - view.yaw) / (1.2 * scale), (y - 0.31 * body.height) / (1.5 * scale)
     )
@@ -391,7 +397,7 @@ def trunk_path(body, position):
         along = np.clip((x - x1) * dx + (y - y1) * dy, 0, 20)
         arm = chord((x - x1 - along * dx) / radius, (y - y1 - along * dy) / radius)
         path = np.hypot(path, 2 * radius * arm)
-    # The head: 4.6 and 5.5 cm, 11 cm thick, its middle 3 cm above the chin's place.
+    # The head: half axes 4.6 and 5.5 cm, 11 cm thick, its middle 3 cm above the chin's place.
     head = chord(
         (x - position.chin_x) / (4.6 * scale), (y - position.chin_y + 3 * scale) / (5.5 * scale)
     )
@@ -468,11 +474,10 @@ def skeleton(body, position):
                 hollow=0.6,
             ),
         ]
-        blade_x, blade_y = (np.interp(ALONG, np.linspace(0, 1, 5), edge) for edge in SHOULDER_BLADE)
         thin.append(
-            Tube(
-                x=side * (blade_x * body.width + 0.5 * scale + raised),
-                y=blade_y * body.height,
+            Tube(  # the edge of the shoulder blade
+                x=side * (BLADE_X * body.width + 0.5 * scale + raised),
+                y=BLADE_Y * body.height,
                 radius=0.2 * scale,
                 mu=0.35 * mu,
                 z=-4,

@@ -107,12 +107,7 @@ def interstitial(rng, body, x, y, noise, strength):
 
 def effusion(rng, body, x, y, noise, strength):
     """Draw fluid in the pleural space: a level that climbs at the side wall, and a veil above."""
-    level = (
-        y
-        - 0.92
-        + 0.45 * strength
-        + 0.3 * (np.abs(x) / body.width - 0.6) * (1 - 0.4 * strength)  # the climb
-    )
+    level = y - 0.92 + 0.45 * strength + 0.3 * (np.abs(x) / body.width - 0.6) * (1 - 0.4 * strength)
     return np.maximum(smoothstep(level, -0.06, 0.10), 0.15) * smoothstep(x, -0.5, 0.5)
 
 
@@ -146,8 +141,8 @@ def filling(rng, body, view, disease, strength):
     x, y = (block_mean(a, 2) for a in view.grid)  # (160, 160): all of it is smooth
     noise = fractal_noise(rng, 20)
     side = -1 if rng.random() < 0.5 else 1
-    f = strength * SHAPES[disease](rng, body, side * x, y / body.height, noise, strength)
-    return upsample(np.float32(np.clip(f, 0, 0.97)), GRID)
+    f = SHAPES[disease](rng, body, side * x, y / body.height, noise, strength) * strength
+    return upsample(np.float32(f.clip(0, 0.97)), GRID)
 
 
 def opacities(rng, body, view, disease, lung, lungs, vessels):
