@@ -15,7 +15,13 @@ import pytest
 
 from xraylib import store
 
-KILLS = {"drawing": 15, "preprocessing": 15, "saving arrays": 20, "training": 35, "saving a network": 25}
+KILLS = {
+    "drawing": 15,
+    "preprocessing": 15,
+    "saving arrays": 20,
+    "training": 35,
+    "saving a network": 25,
+}
 CHILD = """if True:
     import sys
     from pathlib import Path
@@ -85,10 +91,18 @@ def test_kill_at_any_moment(kept, tmp_path, capsys):
         what = "network" if phase in ("training", "saving a network") else "arrays"
         longest = {"drawing": 1.5, "preprocessing": 0.05, "training": 0.3}.get(phase, 0.03)
         while hit[phase] < kills:
-            hit[phase] += run_until(start(what, tmp_path / "w.npz"), phase, chance.random() * longest)
+            hit[phase] += run_until(
+                start(what, tmp_path / "w.npz"), phase, chance.random() * longest
+            )
             whole_or_absent(kept)
-            remove = {"drawing": "phantom", "saving a network": "train_model", "training": "train_model"}
-            for folder in kept.glob(f"{remove.get(phase, 'arrays')}-*"):  # a run that was done before the signal came
+            remove = {
+                "drawing": "phantom",
+                "saving a network": "train_model",
+                "training": "train_model",
+            }
+            for folder in kept.glob(
+                f"{remove.get(phase, 'arrays')}-*"
+            ):  # a run that was done before the signal came
                 folder.rename(tmp_path / f"done-{len(list(tmp_path.iterdir()))}")
     weights = []
     for place in (kept, tmp_path / "fresh"):
@@ -100,7 +114,9 @@ def test_kill_at_any_moment(kept, tmp_path, capsys):
     assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
     assert not [path for path in kept.iterdir() if path.name.endswith((".partial", ".progress"))]
     with capsys.disabled():
-        print(f"\n{hit.total()} kills: " + ", ".join(f"{n} while {phase}" for phase, n in hit.items()))
+        print(
+            f"\n{hit.total()} kills: " + ", ".join(f"{n} while {phase}" for phase, n in hit.items())
+        )
 
 
 def test_a_folder_that_may_only_be_read():
@@ -113,11 +129,17 @@ def test_a_folder_that_may_only_be_read():
     """
     with tempfile.TemporaryDirectory() as place:
         environment = {**os.environ, "XRAYLIB_CACHE": place}
-        store_there = f"import os; os.environ['XRAYLIB_CACHE'] = {place!r}; from xraylib import store; "
-        store_there += "store.keep('there', 'key', lambda folder: (folder / 'file').write_text('kept'))"
+        store_there = (
+            f"import os; os.environ['XRAYLIB_CACHE'] = {place!r}; from xraylib import store; "
+        )
+        store_there += (
+            "store.keep('there', 'key', lambda folder: (folder / 'file').write_text('kept'))"
+        )
         subprocess.run([sys.executable, "-c", store_there], check=True)
         Path(place).chmod(0o555)
-        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+        )
         Path(place).chmod(0o755)
     assert done.stdout == f"{place}/there-key\n"  # what is kept can still be used
     assert f"OSError: Nothing can be kept in {place}" in done.stderr
@@ -127,14 +149,20 @@ def test_a_folder_that_may_only_be_read():
 def test_a_disk_that_is_full(tmp_path, monkeypatch):
     place = tmp_path / "disk"
     place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True
+    ).returncode:
         pytest.skip("a small disk can only be mounted by root")
     try:
         monkeypatch.setenv("XRAYLIB_CACHE", str(place))
         store.keep("small", "key", lambda folder: (folder / "file").write_bytes(bytes(1000)))
         for size in (2_000_000, 5_000_000):
             with pytest.raises(OSError, match="disk .* is full.*make room"):
-                store.keep("large", "key", lambda folder, size=size: (folder / "file").write_bytes(bytes(size)))
+                store.keep(
+                    "large",
+                    "key",
+                    lambda folder, size=size: (folder / "file").write_bytes(bytes(size)),
+                )
         whole_or_absent(place)
         assert not [path for path in place.iterdir() if path.name.endswith(".partial")]
         assert (store.keep("small", "key", None) / "file").stat().st_size == 1000

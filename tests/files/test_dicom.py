@@ -8,7 +8,11 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+)
 
 from xraylib.preprocessing import preprocess_image
 
@@ -23,7 +27,11 @@ def dicom(values, bits, syntax=ExplicitVRLittleEndian, **tags):
     dataset = FileDataset(None, {}, file_meta=meta, preamble=bytes(128))
     dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = *values.shape, 1
     dataset.PhotometricInterpretation = "MONOCHROME2"
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = values.dtype.itemsize * 8, bits, bits - 1
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = (
+        values.dtype.itemsize * 8,
+        bits,
+        bits - 1,
+    )
     dataset.PixelRepresentation = int(values.dtype.kind == "i")
     for name, value in tags.items():
         setattr(dataset, name, value)
@@ -48,7 +56,12 @@ SHARE = preprocess_image(np.round(RAMP / 4095 * 255).astype(np.uint8))
         (RAMP, 12, {"RescaleSlope": 2, "RescaleIntercept": -1000, "RescaleType": "US"}, SHARE),
         (RAMP, 12, {"WindowCenter": 2048, "WindowWidth": 4096}, SHARE),
         (RAMP // 2 + 1024, 12, {"WindowCenter": 2048, "WindowWidth": 2048}, SHARE),
-        (RAMP // 4, 12, {"RescaleSlope": 2, "RescaleIntercept": 100, "WindowCenter": 1124, "WindowWidth": 2048}, SHARE),
+        (
+            RAMP // 4,
+            12,
+            {"RescaleSlope": 2, "RescaleIntercept": 100, "WindowCenter": 1124, "WindowWidth": 2048},
+            SHARE,
+        ),
         (RAMP // 2, 12, {"WindowCenter": [1024, 50], "WindowWidth": [2048, 10]}, SHARE),
     ],
 )
@@ -67,8 +80,19 @@ def test_a_lookup_table_is_applied():
 @pytest.mark.parametrize(
     "name",
     [
-        *["CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm", "ExplVR_BigEnd.dcm"],
-        *["SC_rgb_rle.dcm", "SC_rgb_rle_2frame.dcm", "SC_ybr_full_422_uncompressed.dcm", "examples_palette.dcm"],
+        *[
+            "CT_small.dcm",
+            "MR_small.dcm",
+            "MR_small_RLE.dcm",
+            "MR_small_bigendian.dcm",
+            "ExplVR_BigEnd.dcm",
+        ],
+        *[
+            "SC_rgb_rle.dcm",
+            "SC_rgb_rle_2frame.dcm",
+            "SC_ybr_full_422_uncompressed.dcm",
+            "examples_palette.dcm",
+        ],
         *["liver_1frame.dcm", "SC_rgb_small_odd.dcm"],
     ],
 )
@@ -82,7 +106,9 @@ def test_files_that_come_with_pydicom(name):
 
 
 def test_the_same_picture_in_three_encodings():
-    plain, run_length, big = (preprocess_image(SHIPPED / f"MR_small{kind}.dcm") for kind in ("", "_RLE", "_bigendian"))
+    plain, run_length, big = (
+        preprocess_image(SHIPPED / f"MR_small{kind}.dcm") for kind in ("", "_RLE", "_bigendian")
+    )
     assert np.array_equal(plain, run_length)
     assert np.array_equal(plain, big)
 
