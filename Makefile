@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check install --constraint .ci/constraints.txt
 
-.PHONY: run run-all test torture bench e2e lab lint publish clean
-run run-all publish: $(VENV)/installed
-	$(BIN)/python -m xraylib $@
+.PHONY: fetch run run-all publish test torture bench e2e lab lint clean
+fetch run run-all publish: $(VENV)/installed
+	$(BIN)/python -m xraylib $@ $(if $(filter fetch,$@),$(SOURCE))
 test: $(VENV)/installed
 	$(BIN)/python -m pytest
 torture: $(VENV)/installed
@@ -13,7 +14,7 @@ torture: $(VENV)/installed
 bench: $(VENV)/installed
 	$(BIN)/python -m pytest -n 0 tests/benchmarks $(if $(IMAGES),--images $(IMAGES))
 e2e: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet playwright
+	$(PIP) --quiet playwright
 	$(BIN)/python -m pytest -n 0 tests/e2e
 lab: $(VENV)/installed
 	$(BIN)/jupyter lab notebooks
@@ -23,7 +24,11 @@ lint: $(VENV)/installed
 clean:
 	rm -rf $(VENV) build
 
-$(VENV)/installed: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
-	touch $@
+# pip shows its progress where someone watches, and is quiet in a log.
+$(VENV)/installed: pyproject.toml .ci/constraints.txt
+	@echo "Installing TensorFlow, JupyterLab and 160 smaller packages into $(VENV), once:"
+	@echo "some 850 MB to download (on Linux), 3 GB on the disk, a few minutes."
+	@$(PYTHON) -m venv $(VENV)
+	@if [ -t 1 ]; then quiet=; else quiet=--quiet; fi; $(PIP) $$quiet --editable ".[dev]"
+	@echo "Installed."
+	@touch $@

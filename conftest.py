@@ -1,4 +1,4 @@
-"""Tests and notebooks run on phantoms, with kept files of their own that vanish afterwards."""
+"""Tests and notebooks run on phantoms, with a cache of their own that vanishes afterwards."""
 
 import os
 import shutil
@@ -8,22 +8,23 @@ import pytest
 
 
 def pytest_configure(config):
-    if not hasattr(config, "workerinput"):  # the one process that starts the others hands its environment on
-        config.kept_files = tempfile.mkdtemp(prefix="xraylib-tests-")
-        os.environ.update(XRAYLIB_SOURCE="phantom", XRAYLIB_CACHE=config.kept_files)
-        if config.getoption("numprocesses", 0):  # several processes share the cores: one thread each, or they crowd
+    if not hasattr(config, "workerinput"):  # the process that starts the others: they inherit this
+        config.cache_folder = tempfile.mkdtemp(prefix="xraylib-tests-")
+        os.environ.update(XRAYLIB_SOURCE="phantom", XRAYLIB_CACHE=config.cache_folder)
+        if config.getoption("numprocesses", 0):  # processes share the cores: one thread each
             os.environ.update(TF_NUM_INTRAOP_THREADS="1", OMP_NUM_THREADS="1")
         os.environ.pop("JPY_SESSION_NAME", None)  # nobody watches a test
 
 
 def pytest_collection_modifyitems(items):
-    """The longest files first: then neither process waits for what the other makes, or at the end for the other."""
-    longest = ("08_better_network.ipynb", "07_trust.ipynb", "test_training.py", "test_better.py")
-    items.sort(key=lambda item: longest.index(item.path.name) if item.path.name in longest else len(longest))
+    """Put the longest files first, so that no process is left alone with one at the end."""
+    longest = ("08_better_network.ipynb", "07_trust.ipynb", "test_better.py", "test_model.py")
+    ranks = {name: rank for rank, name in enumerate(longest)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(longest)))
 
 
 def pytest_unconfigure(config):
-    shutil.rmtree(getattr(config, "kept_files", ""), ignore_errors=True)
+    shutil.rmtree(getattr(config, "cache_folder", ""), ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,9 @@
 """The figures show the data they are given."""
 
+import base64
+import io
+import struct
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -13,6 +17,8 @@ from xraylib import plotting  # noqa: E402
 RNG = np.random.default_rng(0)
 X = RNG.random((12, 28, 28, 1), np.float32)
 Y = np.arange(12) % 2
+HISTORY = {name: list(RNG.random(5)) for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
+ROC = (np.array([0, 0.2, 1]), np.array([0, 0.9, 1]), 0.912, (0.2, 0.9))
 
 
 @pytest.fixture(autouse=True)
@@ -22,86 +28,133 @@ def close():
 
 
 def texts(figure):
-    return [text.get_text() for text in figure.findobj(matplotlib.text.Text)]
+    return {text.get_text() for text in figure.findobj(matplotlib.text.Text)}
 
 
-def test_label_distribution_shows_the_counts():
-    figure = plotting.plot_label_distribution({"train": np.array([0] * 3 + [1] * 9), "test": np.array([0, 1])})
-    heights = [bar.get_height() for bar in figure.axes[0].patches]
-    assert heights == [3, 1, 9, 1]
-    assert "9\n(75%)" in texts(figure)
+@pytest.fixture
+def shown(monkeypatch):
+    """What `show` displays of an empty figure of 4 by 3 inches."""
+    calls = []
+    monkeypatch.setattr(plotting, "display", lambda data, **options: calls.append((data, options)))
+    plotting.show(plt.figure(figsize=(4, 3)), "a bare figure")
+    return calls[0]
+
+
+def test_a_shown_figure_carries_its_alternative_text(shown):
+    assert shown[1]["metadata"]["image/png"]["alt"] == "a bare figure"
+
+
+def test_a_terminal_gets_the_alternative_text(shown):
+    assert shown[0]["text/plain"] == "a bare figure"
+
+
+def test_a_shown_figure_has_twice_the_pixels_of_its_place_on_the_page(shown):
+    header = io.BytesIO(base64.b64decode(shown[0]["image/png"])).read(24)
+    assert struct.unpack(">II", header[16:]) == (800, 600)
+    size = shown[1]["metadata"]["image/png"]
+    assert (size["width"], size["height"]) == (400, 300)
+
+
+def test_a_shown_figure_is_closed(shown):
+    assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: plotting.plot_label_distribution({"train": Y}),
+        lambda: plotting.plot_sample_grid(X, "abcdefghijkl", 9),
+        lambda: plotting.plot_sample_grid(X[:1], "a", 1),
+        lambda: plotting.plot_steps(X[:4], "abcd"),
+        lambda: plotting.plot_intensities(X, Y),
+        lambda: plotting.plot_mean_images(X, Y),
+        lambda: plotting.plot_history(HISTORY),
+        lambda: plotting.plot_confusion(np.eye(2, dtype=int)),
+        lambda: plotting.plot_roc(*ROC),
+        lambda: plotting.plot_predictions(X, Y, Y, Y),
+    ],
+)
+def test_no_figure_is_wider_than_the_column(draw):
+    assert draw().get_figwidth() <= 9
+
+
+def test_the_label_distribution_has_a_bar_for_each_count():
+    labels = {"train": np.array([0] * 3 + [1] * 9), "test": np.array([0, 1])}
+    figure = plotting.plot_label_distribution(labels)
+    assert [bar.get_height() for bar in figure.axes[0].patches] == [3, 1, 9, 1]
+
+
+def test_the_label_distribution_gives_the_proportion_of_each_class():
+    figure = plotting.plot_label_distribution({"train": np.array([0] * 3 + [1] * 9)})
+    assert {"3\n(25%)", "9\n(75%)"} <= texts(figure)
+
+
+def test_a_grid_shows_every_image_and_no_empty_axes():
+    figure = plotting.plot_sample_grid(X[:7], [f"image {i}" for i in range(7)])
+    assert [axis.get_title() for axis in figure.axes] == [f"image {i}" for i in range(7)]
+
+
+def test_an_empty_mask_has_no_outline():
+    half = np.arange(784).reshape(28, 28) < 392
+    figure = plotting.plot_sample_grid(X[:1], ["a"], 1, outlines=[(half, np.zeros_like(half))])
+    outlines = figure.axes[0].findobj(matplotlib.contour.ContourSet)
+    assert len(outlines) == 1
+
+
+def test_steps_have_pixel_axes():
+    assert all(axis.axison for axis in plotting.plot_steps(X[:3], "abc").axes)
+
+
+def test_intensities_are_proportions():
+    figure = plotting.plot_intensities(X, Y)
+    sums = [patch.get_data().values.sum() for patch in figure.axes[0].patches]
+    assert sums == pytest.approx([1, 1])
 
 
 def test_the_mean_images_are_means():
-    figure = plotting.plot_mean_images(X, Y)
-    normal, pneumonia, difference = (axis.images[0].get_array() for axis in figure.axes[:3])
+    normal, pneumonia, _ = (
+        axis.images[0].get_array() for axis in plotting.plot_mean_images(X, Y).axes[:3]
+    )
     assert np.allclose(normal, X[Y == 0].mean(0)[..., 0])
-    assert np.allclose(difference, pneumonia - normal)
+    assert np.allclose(pneumonia, X[Y == 1].mean(0)[..., 0])
 
 
-def test_intensities_are_shares():
-    figure = plotting.plot_intensities(X, Y)
-    for patch in figure.axes[0].patches:
-        assert patch.get_data().values.sum() == pytest.approx(1)
+def test_the_difference_is_pneumonia_minus_normal():
+    difference = plotting.plot_mean_images(X, Y).axes[2].images[0].get_array()
+    assert np.allclose(difference, (X[Y == 1].mean(0) - X[Y == 0].mean(0))[..., 0])
 
 
 def test_the_curves_are_the_history():
-    history = {name: list(RNG.random(5)) for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
-    figure = plotting.plot_history(history)
+    figure = plotting.plot_history(HISTORY)
     drawn = [line.get_ydata().tolist() for axis in figure.axes for line in axis.lines]
-    assert drawn == [history["loss"], history["val_loss"], history["accuracy"], history["val_accuracy"]]
+    assert drawn == [HISTORY[name] for name in ("loss", "val_loss", "accuracy", "val_accuracy")]
 
 
-def test_the_confusion_matrix_shows_counts_and_rates():
+def test_the_confusion_matrix_shows_counts_and_proportions():
     shown = texts(plotting.plot_confusion(np.array([[30, 10], [5, 55]])))
-    assert {"30", "10", "5", "55", "75.0%", "25.0%", "8.3%", "91.7%"} <= set(shown)
-    assert {"truth", "predicted"} <= set(shown)
+    assert {"30", "10", "5", "55", "75.0%", "25.0%", "8.3%", "91.7%"} <= shown
 
 
-def test_the_roc_curve_names_its_axes_and_area():
-    shown = texts(plotting.plot_roc((np.array([0, 0.2, 1]), np.array([0, 0.9, 1])), (0.2, 0.9), 0.912))
-    assert any("0.912" in text for text in shown)
-    assert any("sensitivity" in text for text in shown)
+def test_the_confusion_matrix_has_the_true_class_in_its_rows():
+    axis = plotting.plot_confusion(np.array([[30, 10], [5, 55]])).axes[0]
+    assert (axis.get_ylabel(), axis.get_xlabel()) == ("true class", "predicted class")
 
 
-def test_right_and_wrong_differ_by_more_than_colour():
-    figure = plotting.plot_predictions(X[:2], np.array([1, 0]), np.array([0.9, 0.8]))
-    right, wrong = (axis.get_title() for axis in figure.axes[:2])
-    assert "✓" in right and "✗ is NORMAL" in wrong
-    frames = [axis.patches[-1].get_linestyle() for axis in figure.axes[:2]]
-    assert frames[0] != frames[1]
+def test_the_roc_curve_names_its_area():
+    assert "network (AUC 0.912)" in texts(plotting.plot_roc(*ROC))
 
 
-def test_a_grid_shows_every_image():
-    figure = plotting.plot_sample_grid(X[:7], [f"image {i}" for i in range(7)])
-    assert sum(bool(axis.images) for axis in figure.axes) == 7
-    assert plotting.plot_steps(X[:3], "abc").axes[0].get_xlabel() == "pixel"
+def test_the_roc_curve_marks_the_operating_point_in_both_panels():
+    marks = [axis.lines[-1].get_xydata().tolist() for axis in plotting.plot_roc(*ROC).axes]
+    assert marks == [[[0.2, 0.9]], [[0.2, 0.9]]]
 
 
-def test_a_shown_figure_carries_its_alternative_text(monkeypatch):
-    shown = {}
-    monkeypatch.setattr(plotting, "display", lambda figure, metadata: shown.update(metadata))
-    plotting.show(plt.figure(), "a bare figure")
-    assert shown == {"image/png": {"alt": "a bare figure"}}
-    assert not plt.get_fignums()
+def test_predictions_are_called_what_they_are_given_as():
+    figure = plotting.plot_predictions(X[:2], [1, 0], [0, 0], [0.9, 0.001])
+    titles = [axis.get_title() for axis in figure.axes]
+    assert titles == ["NORMAL 10%\n✗ is PNEUMONIA", "NORMAL >99%\n✓"]
 
 
-def test_a_moved_slider_draws_anew():
-    import ipywidgets as widgets
-
-    drawn = []
-
-    def draw(height):
-        drawn.append(height)
-        figure, axis = plt.subplots()
-        axis.bar([0], [height])
-        return figure
-
-    slider = widgets.FloatSlider(0.5, min=0, max=1)
-    box = plotting.explore(draw, height=slider)
-    before = bytes(box.children[-1].value)
-    slider.value = 0.9
-    assert drawn == [0.5, 0.9]
-    assert bytes(box.children[-1].value).startswith(b"\x89PNG")
-    assert bytes(box.children[-1].value) != before
-    assert not plt.get_fignums()
+def test_correct_and_wrong_differ_by_more_than_colour():
+    figure = plotting.plot_predictions(X[:2], [1, 0], [1, 1], [0.9, 0.8])
+    assert [axis.patches[-1].get_linestyle() for axis in figure.axes] == ["-", "--"]

@@ -1,36 +1,38 @@
-"""The described network: build it, train it, ask it."""
+"""The reference network in plain Keras: build it, train it, ask it.
 
-import math
+It is the convolutional network whose architecture and results the series was asked to reproduce.
+"""
+
 import warnings
-from itertools import islice
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
-from datasets import Dataset, IterableDataset
 
-from xraylib.better import train_better_model
-from xraylib.data import FEATURES
-from xraylib.preprocessing import check_arrays, preprocess_batches
+from xraylib.preprocessing import check_arrays
 from xraylib.quiet import keras, layers, tf
-from xraylib.training import fit, from_arrays, from_stream
 
-__all__ = ["QUICK", "build_model", "predict_files", "predict_proba", "train_better_model", "train_model"]
-
-#: Settings of `train_model` that reach the described validation accuracy in a quarter of the described time.
-QUICK = {"epochs": 5, "peak_rate": 1.5e-3, "standardise": True}
-MEAN, DEVIATION = 0.5, 0.25  # of a radiograph's values, roughly
+# Known, and harmless on the TensorFlow backend: see build_model.
+warnings.filterwarnings("ignore", message=".*from_logits=True.*")
 
 
 def build_model():
-    """The described network, compiled as described.
+    """Build and compile the reference network.
 
-    A `keras.Sequential` named ``my_model``: two convolutions of 64 filters, each followed by max pooling, then six
-    dense layers ``L1`` … ``L6``; 491,218 parameters. Input (n, 28, 28, 1) float32 in [0, 1], output (n, 2).
+    Two convolutions of 64 filters, each followed by max pooling, then six dense layers: 491,218
+    parameters. Built in notebook 3.
 
-    The last layer is a sigmoid while the loss is told ``from_logits=True``. On TensorFlow Keras then takes the loss
-    from the values before the sigmoid (and warns), so the training is sound, but the two outputs are no probability
-    distribution: use `predict_proba`.
+    The last layer is a sigmoid while the loss is told ``from_logits=True``. On the TensorFlow
+    backend Keras then takes the loss from the values before the sigmoid, and warns; so training is
+    sound, but the two outputs are no probability distribution: use `predict_proba`.
+
+    Returns
+    -------
+    keras.Sequential
+        From (n, 28, 28, 1) float32 in [0, 1] to (n, 2).
+
+    Examples
+    --------
+    >>> build_model().count_params()
+    491218
     """
     model = keras.Sequential(
         [
@@ -49,133 +51,113 @@ def build_model():
         ],
         name="my_model",
     )
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer="adam", loss=loss, metrics=["accuracy"])
+    model.compile(
+        optimizer="adam",
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
     return model
 
 
 def train_model(
-    X,
-    y,
-    X_validation,
-    y_validation,
-    *,
-    epochs=20,
-    batch_size=32,
-    peak_rate=None,
-    standardise=False,
-    seed=0,
-    progress=None,
+    X, y, X_validation, y_validation, *, epochs=20, batch_size=32, seed=0, verbose="auto"
 ):
-    """Train the described network from scratch.
+    """Train the reference network from scratch.
+
+    Shown line by line in notebook 4. Called in the scope of a ``tf.distribute.MirroredStrategy``
+    it trains on several devices.
 
     Parameters
     ----------
     X, X_validation : (n, 28, 28, 1) float32 in [0, 1]
-    y, y_validation : (n,) int, 0 = NORMAL, 1 = PNEUMONIA
-        Instead of `X` a stream, a `datasets.IterableDataset` with the columns of `xraylib.data.load_splits`, and None
-        for `y`: every epoch decodes it again, in the order in which it comes, a few batches ahead.
+    y, y_validation : (n,) int
+        0 is NORMAL, 1 is PNEUMONIA.
+        Instead of `X` a `tf.data.Dataset` of batches ``(X, y)``, and None for `y`: see
+        `xraylib.beyond.as_tf_dataset`.
     epochs, batch_size : int
-    peak_rate : float, optional. Adam's learning rate rises to it and falls to 0 again (one cycle); None keeps it at
-        the described 0.001.
-    standardise : bool. Train on ``(X - 0.5) / 0.25``, values around 0, with which the same steps lead further (LeCun et
-        al. 1998, Efficient BackProp). The first layer then takes that in, so the network that comes back is asked as
-        ever, with values in [0, 1].
-    seed : int, fixes the initial weights, and with the epoch's number the order of the images: twice the same call
-        gives the same network on one machine.
-    progress : Path of a folder where an interrupted training leaves its last whole epoch and goes on from it, optional.
+    seed : int
+        Fixes the initial weights and the order of the images: on one machine the same call gives
+        the same network.
+    verbose : "auto", 0, 1 or 2
+        What Keras prints, as in `keras.Model.fit`.
 
     Returns
     -------
-    model : the trained `keras.Sequential`
-    history : dict of lists as in Keras, one value an epoch: ``loss`` and ``accuracy`` are running means over the
-        epoch, taken while the weights still change; ``val_loss`` and ``val_accuracy`` are taken after it.
+    model : keras.Sequential
+    history : dict of lists of float
+        One value an epoch. ``loss`` and ``accuracy`` are running means over the epoch, taken while
+        the weights still change; ``val_loss`` and ``val_accuracy`` are taken after it.
 
-    Raises ValueError if an array has another shape or the two have different lengths.
+    Raises
+    ------
+    ValueError
+        If an array has another shape, values outside [0, 1], or another length than its labels.
+
+    Examples
+    --------
+    >>> X, y = np.zeros((8, 28, 28, 1), np.float32), np.arange(8) % 2
+    >>> model, history = train_model(X, y, X, y, epochs=2, verbose=0)
+    >>> len(history["val_accuracy"])
+    2
     """
     check_arrays(X_validation, y_validation, (28, 28, 1))
-    if isinstance(X, IterableDataset):
-        batches, steps = from_stream(X, batch_size), None
-    else:
+    streamed = isinstance(X, tf.data.Dataset)
+    if not streamed:
         check_arrays(X, y, (28, 28, 1))
-        steps = math.ceil(len(X) / batch_size)
-        batches = from_arrays(X, y, batch_size, steps, epochs, seed)
     keras.utils.set_random_seed(seed)
-    model = trained = build_model()
-    if standardise:
-        trained = keras.Sequential([layers.Rescaling(1 / DEVIATION, -MEAN / DEVIATION), *model.layers])
-        trained.build((None, 28, 28, 1))
-    rate = 0.001  # what "adam" has
-    if peak_rate and not steps:
-        raise ValueError("One cycle needs the number of images: a stream does not tell it. Leave out peak_rate.")
-    if peak_rate:
-        total = steps * epochs
-        cycle = {"warmup_target": peak_rate, "warmup_steps": int(0.3 * total)}
-        rate = keras.optimizers.schedules.CosineDecay(peak_rate / 25, total - int(0.3 * total), **cycle)
-    trained.compile(keras.optimizers.Adam(rate), model.loss, metrics=["accuracy"])
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*from_logits=True.*")  # known, and harmless here: see build_model
-        warnings.filterwarnings("ignore", message=".*ran out of data.*")  # so a stream ends its epoch
-        validation = (np.asarray(X_validation, np.float32), np.asarray(y_validation))
-        span = {"epochs": epochs, "steps": steps, "progress": progress}
-        history = fit(trained, batches, validation_data=validation, validation_batch_size=128, **span)
-    if standardise:  # exact, since the first convolution pads nothing
-        kernel, bias = model.layers[0].get_weights()
-        model.layers[0].set_weights([kernel / DEVIATION, bias - MEAN / DEVIATION * kernel.sum((0, 1, 2))])
-        model.optimizer.build(model.trainable_variables)  # Keras warns when it reads a network without
-    return model, history
+    model = build_model()
+    history = model.fit(
+        X,
+        y,
+        batch_size=None if streamed else batch_size,
+        epochs=epochs,
+        validation_data=(X_validation, y_validation),
+        shuffle=not streamed,
+        verbose=verbose,
+    )
+    return model, history.history
 
 
-def predict_proba(model, X):
-    """The probability of PNEUMONIA that the training optimised.
+def predict_proba(model, X, batch_size=128):
+    """Predict the probability of PNEUMONIA: the softmax of the two logits that training optimised.
 
-    `model` is what `train_model` or `train_better_model` returns; `X` has the shape that it was trained on, (n, size,
-    size, 1) float32 in [0, 1]. Returns (n,) float32 in [0, 1]: the softmax of the two logits, for the described network
-    those before the last layer's sigmoid. Raises ValueError for another shape.
+    Parameters
+    ----------
+    model : keras.Model
+        What `train_model`, or a training function of `xraylib.beyond`, returns.
+    X : (n, size, size, 1) float32 in [0, 1]
+        Of the size that `model` was trained on.
+    batch_size : int
+        How many images are in memory at once.
+
+    Returns
+    -------
+    (n,) float32 in [0, 1]
+
+    Raises
+    ------
+    ValueError
+        If `X` has another shape or values outside [0, 1].
+
+    Examples
+    --------
+    >>> predict_proba(build_model(), np.zeros((3, 28, 28, 1), np.float32)).shape
+    (3,)
     """
     X = np.asarray(X, np.float32)
     check_arrays(X, shape=model.input_shape[1:])
-    forward = _traced(model)
-    parts = [forward(tf.constant(X[start : start + 128])).numpy() for start in range(0, len(X), 128)]
-    return np.concatenate([np.empty(0, np.float32), *parts])
+    batches = [X[start : start + batch_size] for start in range(0, len(X), batch_size)]
+    logits = [_logits(model, tf.constant(batch)).numpy() for batch in batches]
+    logits = np.concatenate([np.empty((0, 2), np.float32), *logits])  # (n, 2), also for no image
+    return tf.nn.softmax(logits).numpy()[:, 1]
 
 
-def predict_files(model, files):
-    """The probability of PNEUMONIA for many image files, decoded in parallel, some thousands at a time.
-
-    `model` is what `train_model` or `train_better_model` returns; `files` a folder, of which all files count whose name
-    does not begin with a dot, or a list of paths. Returns a `pandas.DataFrame` with the columns ``file`` (str) and
-    ``probability`` (float32 in [0, 1]), in the order of `files`. Raises FileNotFoundError if there is no file, and
-    ValueError that lists every file that cannot be read.
-    """
-    if isinstance(files, str | Path):
-        files = [path for path in sorted(Path(files).rglob("*")) if path.is_file() and path.name[0] != "."]
-    names = [str(path) for path in files]
-    if missing := [name for name in names if not Path(name).is_file()] or ([] if names else ["no file is given"]):
-        raise FileNotFoundError(f"{missing[0]}: nothing to predict. Give a folder of image files or their paths.")
-    columns = {
-        "image": [{"path": name, "bytes": None} for name in names],
-        "label": [0] * len(names),
-        "file_name": names,
-    }
-    batches, parts = preprocess_batches(Dataset.from_dict(columns, features=FEATURES), model.input_shape[1], 256), []
-    while some := [gray for gray, _ in islice(batches, 32)]:  # in turns: both at once get in each other's way
-        parts += [predict_proba(model, gray / np.float32(255)) for gray in some]
-    return pd.DataFrame({"file": names, "probability": np.concatenate(parts)})
-
-
-def _traced(model):
-    """The forward pass to the probability as a traced function: for one image far quicker than `model.predict`."""
-    if "_to_probability" not in vars(model):
-        *body, last = model.layers
-
-        @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)])
-        def forward(x):
-            if getattr(last, "activation", None) is not keras.activations.sigmoid:
-                return tf.nn.softmax(model(x, training=False))[:, 1]
-            for layer in body:
-                x = layer(x)
-            return tf.nn.softmax(x @ last.kernel + last.bias)[:, 1]
-
-        vars(model)["_to_probability"] = forward.get_concrete_function()  # called with less ado
-    return vars(model)["_to_probability"]
+@tf.function(reduce_retracing=True)
+def _logits(model, x):
+    """Give the values before the last layer's sigmoid, or the outputs of a network without one."""
+    *body, last = model.layers
+    if getattr(last, "activation", None) is not keras.activations.sigmoid:
+        return model(x, training=False)
+    for layer in body:
+        x = layer(x)
+    return x @ last.kernel + last.bias

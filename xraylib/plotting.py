@@ -1,247 +1,463 @@
 """What it looks like: each function draws the data it is given and returns the Matplotlib `Figure`.
 
-The style is set once, here. Colours are seaborn's colour-blind palette; classes are told apart by place, hatch or
-mark as well.
+Nothing here thresholds or scores. The style is set once, below: at most 9 inches, which is 900
+pixels and JupyterLab's column, with letters that can still be read at 700. Colours are seaborn's
+colour-blind palette; classes differ by place, hatch, line or mark as well.
 """
 
+import base64
 import io
 
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from IPython.display import display
+from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay
 
 from xraylib import CLASSES
 
 PALETTE = sns.color_palette("colorblind")
 COLOURS = {"NORMAL": PALETTE[0], "PNEUMONIA": PALETTE[1]}
-STYLE = {"figure.dpi": 100, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": "medium"}
+STYLE = {
+    "figure.dpi": 100,
+    "font.size": 11,
+    "axes.titlesize": "medium",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 
 
-def show(figure, alt):
-    """Display a figure in a notebook with a text for those who cannot see it, and close it."""
-    display(figure, metadata={"image/png": {"alt": alt}})
+def png(figure, scale=2):
+    """Draw a figure as PNG and close it.
+
+    Parameters
+    ----------
+    figure : Figure
+    scale : float
+        Pixels of the PNG for each pixel on the page: 2 is sharp on every screen.
+
+    Returns
+    -------
+    tuple of str and dict
+        The PNG in base64, and its width and height on the page in pixels.
+
+    Examples
+    --------
+    >>> png(plt.figure(figsize=(3, 2)))[1]
+    {'width': 300, 'height': 200}
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100 * scale)
     plt.close(figure)
+    width, height = (round(100 * inches) for inches in figure.get_size_inches())
+    return base64.b64encode(buffer.getvalue()).decode(), {"width": width, "height": height}
 
 
-def explore(draw, **sliders):
-    """ipywidgets sliders above the figure that ``draw(**values)`` returns, drawn anew whenever one is moved."""
-    import ipywidgets as widgets
+def show(figure, alt, scale=2):
+    """Display a figure in a notebook with a text for those who cannot see it, and close it.
 
-    picture = widgets.Image(format="png")
+    Parameters
+    ----------
+    figure : Figure
+        Any Matplotlib figure.
+    alt : str
+        What there is to be seen.
+    scale : float
+        2 for lines and letters; 1 for grids of images, which would only grow in the file.
 
-    def update(_=None):
-        figure, png = draw(**{name: slider.value for name, slider in sliders.items()}), io.BytesIO()
-        figure.savefig(png, format="png")
-        plt.close(figure)
-        picture.value = png.getvalue()
+    Examples
+    --------
+    >>> show(plt.figure(), "an empty figure")  # doctest: +ELLIPSIS
+    {'image/png': 'iVBOR...', 'text/plain': 'an empty figure'}
+    """
+    image, size = png(figure, scale)
+    display(
+        {"image/png": image, "text/plain": alt},
+        metadata={"image/png": {"alt": alt, **size}},
+        raw=True,
+    )
 
-    for slider in sliders.values():
-        slider.observe(update, "value")
-    update()
-    return widgets.VBox([*sliders.values(), picture])
 
+def subplots(rows, columns, size):
+    """Make a figure in the style of the series, with its axes in a flat array.
 
-def _axes(*shape, size):
+    Parameters
+    ----------
+    rows, columns : int
+        Shape of the grid of axes.
+    size : tuple of float
+        Width and height in inches of 100 pixels; the width at most 9.
+
+    Returns
+    -------
+    tuple of Figure and ndarray of Axes, (rows * columns,)
+
+    Examples
+    --------
+    >>> figure, axes = subplots(2, 3, size=(9, 4))
+    >>> axes.shape
+    (6,)
+    """
     with plt.rc_context(STYLE):
-        return plt.subplots(*shape, figsize=size, layout="constrained")
+        figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained")
+    return figure, np.ravel(axes)
 
 
-def _show_pixels(axis, image, title=""):
-    axis.imshow(np.squeeze(image), cmap="gray", vmin=0, vmax=1 if np.asarray(image).dtype.kind == "f" else 255)
-    axis.set_title(title, fontsize="small")
+def draw_image(axis, image, title="", cmap="gray", vmin=0, vmax=None):
+    """Draw one image without axes, in shades of grey unless told otherwise.
+
+    Parameters
+    ----------
+    axis : Axes
+        Where to.
+    image : array_like, (h, w) or (h, w, 1)
+        uint8, or float in [0, 1].
+    title : str
+        At most two lines.
+    cmap : str
+        A colour map of Matplotlib.
+    vmin, vmax : float
+        The values at its ends; 0 and, if not given, 255 for integers, 1 for floats.
+
+    Returns
+    -------
+    AxesImage
+        For a colour bar.
+
+    Examples
+    --------
+    >>> figure, axes = subplots(1, 1, size=(2, 2))
+    >>> draw_image(axes[0], np.eye(3), "a diagonal").get_clim()
+    (0.0, 1.0)
+    """
+    white = 1 if np.asarray(image).dtype.kind == "f" else 255
+    axis.set_title(title, fontsize=9.5)
     axis.set_axis_off()
+    return axis.imshow(np.squeeze(image), cmap, vmin=vmin, vmax=vmax or white)
 
 
 def plot_label_distribution(labels):
-    """Bars of the number of images by split and class. `labels` maps a split's name to its (n,) int labels."""
-    figure, axis = _axes(size=(7, 3.6))
-    splits = list(labels)
+    """Draw the number of images by split and class as bars.
+
+    Parameters
+    ----------
+    labels : dict of str to array_like of int, (n,)
+        The labels of each split, by its name.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> figure = plot_label_distribution({"train": [0, 1, 1], "test": [0, 1]})
+    """
+    figure, (axis,) = subplots(1, 1, size=(7, 3.8))
     for row, name in enumerate(CLASSES):
-        counts = [int(np.sum(np.asarray(labels[split]) == row)) for split in splits]
-        places = np.arange(len(splits)) + (row - 0.5) * 0.4
-        hatch = "//" if row else None
-        bars = axis.bar(places, counts, 0.38, color=COLOURS[name], label=name, hatch=hatch, edgecolor="white")
-        shares = [count / max(len(labels[split]), 1) for count, split in zip(counts, splits, strict=True)]
-        axis.bar_label(bars, [f"{c:,}\n({s:.0%})" for c, s in zip(counts, shares, strict=True)], fontsize="small")
-    axis.set_xticks(range(len(splits)), splits)
-    axis.set(xlabel="split", ylabel="images", title="Images by split and class")
-    axis.margins(y=0.18)
+        # One bar for each split, beside that of the other class
+        counts = [int(np.sum(np.asarray(values) == row)) for values in labels.values()]
+        bars = axis.bar(
+            np.arange(len(labels)) + (row - 0.5) * 0.4,
+            counts,
+            width=0.38,
+            label=name,
+            color=COLOURS[name],
+            hatch="//" if row else None,
+            edgecolor="white",
+        )
+
+        # Above each bar its count, and the proportion of its split
+        pairs = zip(counts, labels.values(), strict=True)
+        texts = [f"{n:,}\n({n / max(len(values), 1):.0%})" for n, values in pairs]
+        axis.bar_label(bars, texts, padding=2, fontsize=10)
+    axis.set(
+        xlabel="split",
+        ylabel="images",
+        title="Images by split and class",
+        xticks=range(len(labels)),
+        xticklabels=list(labels),
+    )
+    axis.margins(y=0.2)
     axis.legend(frameon=False)
     return figure
 
 
 def plot_sample_grid(images, titles, columns=6, outlines=None):
-    """A grid of pictures, each with a title. Images are 2D, or (h, w, 1): uint8, or float in [0, 1].
+    """Draw images in a grid, each with a title.
 
-    `outlines` has a pair of (h, w) bool masks for each picture: the first is outlined dashed, the second solid.
+    Parameters
+    ----------
+    images : sequence of array_like, (h, w) or (h, w, 1)
+        uint8, or float in [0, 1]; they need not be of one size.
+    titles : sequence of str
+        One for each, of at most two lines.
+    columns : int
+        Images in a row; more than six leave room for a word or two above each.
+    outlines : sequence of pairs of ndarray of bool, (h, w), optional
+        Two masks for each image: the first is outlined dashed, the second solid.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> figure = plot_sample_grid(np.zeros((3, 28, 28, 1)), ["first", "second", "third"], columns=3)
     """
     rows = -(-len(images) // columns)
-    figure, axes = _axes(rows, columns, size=(1.7 * columns, 2 * rows))
-    for axis in np.ravel(axes):
-        axis.set_axis_off()
-    for axis, image, title in zip(np.ravel(axes), images, titles, strict=False):
-        _show_pixels(axis, image, title)
-    for axis, pair in zip(np.ravel(axes), outlines or [], strict=False):
-        for mask, style, colour in zip(pair, ("--", "-"), (COLOURS["NORMAL"], COLOURS["PNEUMONIA"]), strict=True):
+    side = min(9 / columns, 3)  # inches; a title takes another 0.25, one of two lines 0.45
+    height = side + (0.45 if "\n" in "".join(titles) else 0.25)
+    figure, axes = subplots(rows, columns, size=(side * columns, height * rows))
+    for axis in axes[len(images) :]:
+        axis.remove()
+    pairs = outlines or [()] * len(images)
+    for axis, image, title, masks in zip(axes, images, titles, pairs, strict=False):
+        draw_image(axis, image, title)
+        for mask, name, line in zip(masks, CLASSES, ("--", "-"), strict=False):
             if mask.any():
-                axis.contour(mask, [0.5], colors=colour, linestyles=style, linewidths=0.8)
+                axis.contour(mask, [0.5], colors=[COLOURS[name]], linestyles=line, linewidths=1.2)
     return figure
 
 
 def plot_steps(images, titles):
-    """Pictures in a row, one for each step of the preprocessing, with their pixel axes."""
-    figure, axes = _axes(1, len(images), size=(3 * len(images), 3.4))
-    for axis, image, title in zip(np.ravel(axes), images, titles, strict=True):
-        _show_pixels(axis, image, title)
+    """Draw images in a row, one for each step of the preprocessing, with their pixel axes.
+
+    Parameters
+    ----------
+    images : sequence of array_like, (h, w) or (h, w, 1)
+        uint8, or float in [0, 1].
+    titles : sequence of str
+        One for each.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> figure = plot_steps([np.zeros((64, 64)), np.zeros((28, 28))], ["before", "after"])
+    """
+    figure = plot_sample_grid(images, titles, columns=len(images))
+    for axis in figure.axes:
         axis.set_axis_on()
-        axis.set(xlabel="pixel", ylabel="pixel")
+        axis.locator_params(nbins=5, integer=True)
+        axis.set_xlabel("pixel")
     return figure
 
 
 def plot_intensities(X, y):
-    """How gray values are spread in each class. X is (n, size, size, 1) float in [0, 1], y is (n,) int."""
-    figure, axis = _axes(size=(7, 3.6))
-    edges = np.linspace(0, 1, 52)
+    """Draw how the grey values of all pixels are distributed in each class.
+
+    Parameters
+    ----------
+    X : ndarray of float, (n, h, w, 1)
+        Images in [0, 1].
+    y : ndarray of int, (n,)
+        Their labels.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> figure = plot_intensities(np.linspace(0, 1, 8).reshape(2, 2, 2, 1), np.array([0, 1]))
+    """
+    figure, (axis,) = subplots(1, 1, size=(7, 3.8))
     for row, name in enumerate(CLASSES):
-        shares, _ = np.histogram(X[y == row], edges)
-        style = "--" if row else "-"
-        axis.stairs(shares / shares.sum(), edges, color=COLOURS[name], label=name, linewidth=2, linestyle=style)
-    axis.set(xlabel="gray value (0 = black, 1 = white)", ylabel="share of pixels", title="Gray values by class")
+        counts, edges = np.histogram(X[y == row], bins=51, range=(0, 1))
+        axis.stairs(
+            counts / counts.sum(),
+            edges,
+            label=name,
+            color=COLOURS[name],
+            linestyle="-" if row else "--",
+            linewidth=2,
+        )
+    axis.set(
+        xlabel="grey value (0 = black, 1 = white)",
+        ylabel="proportion of pixels",
+        title="Grey values by class",
+    )
     axis.legend(frameon=False)
     return figure
 
 
 def plot_mean_images(X, y):
-    """The mean picture of each class, and PNEUMONIA minus NORMAL on a symmetric scale."""
-    figure, axes = _axes(1, 3, size=(9, 3.2))
-    means = [X[y == row].mean(0).squeeze() for row in (0, 1)]
-    for axis, mean, name in zip(axes, means, CLASSES, strict=False):
-        _show_pixels(axis, mean, f"mean of {name}")
-    difference = means[1] - means[0]
-    reach = max(float(np.abs(difference).max()), 1e-6)
-    drawn = axes[2].imshow(difference, cmap="PuOr", vmin=-reach, vmax=reach)
-    axes[2].set_title("PNEUMONIA minus NORMAL", fontsize="small")
-    axes[2].set_axis_off()
-    figure.colorbar(drawn, ax=axes[2], label="difference of gray values", shrink=0.85)
+    """Draw the mean image of each class, and PNEUMONIA minus NORMAL on a symmetric scale.
+
+    Parameters
+    ----------
+    X : ndarray of float, (n, h, w, 1)
+        Images in [0, 1].
+    y : ndarray of int, (n,)
+        Their labels.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> figure = plot_mean_images(np.linspace(0, 1, 8).reshape(2, 2, 2, 1), np.array([0, 1]))
+    """
+    figure, axes = subplots(1, 3, size=(9, 3))
+    normal, pneumonia = (X[y == row].mean(0).squeeze() for row in (0, 1))
+    draw_image(axes[0], normal, "mean of NORMAL")
+    draw_image(axes[1], pneumonia, "mean of PNEUMONIA")
+
+    # Orange where PNEUMONIA is brighter, purple where it is darker
+    limit = np.abs(pneumonia - normal).max()
+    drawn = draw_image(
+        axes[2], pneumonia - normal, "PNEUMONIA minus NORMAL", "PuOr_r", vmin=-limit, vmax=limit
+    )
+    figure.colorbar(drawn, ax=axes[2], label="difference of grey values", shrink=0.85)
     return figure
 
 
 def plot_history(history):
-    """Loss and accuracy by epoch. `history` is the dict of lists that `train_model` returns."""
-    figure, axes = _axes(1, 2, size=(9, 3.4))
-    epochs = np.arange(1, len(history["loss"]) + 1)
-    for axis, name in zip(axes, ("loss", "accuracy"), strict=True):
-        axis.plot(epochs, history[name], "o-", color=PALETTE[0], label="training (mean over the epoch)", markersize=4)
-        axis.plot(epochs, history[f"val_{name}"], "s--", color=PALETTE[1], label="validation", markersize=4)
-        axis.set(xlabel="epoch", title=name)
+    """Draw loss and accuracy by epoch.
+
+    Parameters
+    ----------
+    history : dict of str to sequence of float
+        ``loss``, ``accuracy``, ``val_loss`` and ``val_accuracy``, as Keras records them.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> names = ("loss", "val_loss", "accuracy", "val_accuracy")
+    >>> figure = plot_history({name: [0.5, 0.4] for name in names})
+    """
+    figure, axes = subplots(1, 2, size=(9, 3.6))
+    for axis, name, unit in zip(axes, ("loss", "accuracy"), ("nats", "proportion"), strict=True):
+        epochs = range(1, len(history[name]) + 1)
+        axis.plot(epochs, history[name], "o-", color=PALETTE[0], label="training", ms=4)
+        axis.plot(epochs, history[f"val_{name}"], "s--", color=PALETTE[1], label="validation", ms=4)
+        axis.set(xlabel="epoch", ylabel=f"{name} ({unit})")
         axis.xaxis.get_major_locator().set_params(integer=True)
-    axes[0].set_ylabel("cross-entropy (nats)")
-    axes[1].set_ylabel("share of images")
     axes[0].legend(frameon=False)
     return figure
 
 
 def plot_confusion(matrix):
-    """A confusion matrix as counts and as rates of each true class. `matrix` is (2, 2) int: rows are the truth."""
-    figure, axes = _axes(1, 2, size=(9, 3.6))
-    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    for axis, values, form, title in zip(
-        axes, (matrix, shares), ("d", ".1%"), ("images", "share of each row"), strict=True
-    ):
-        style = {"cmap": "Blues", "cbar": False, "linewidths": 1, "annot_kws": {"size": 14}}
-        sns.heatmap(values, annot=True, fmt=form, xticklabels=CLASSES, yticklabels=CLASSES, ax=axis, vmin=0, **style)
-        axis.set(xlabel="predicted", ylabel="truth", title=title)
+    """Draw a confusion matrix as counts and as proportions of each true class.
+
+    Parameters
+    ----------
+    matrix : ndarray of int, (2, 2)
+        Rows are the true class, columns the predicted class.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> figure = plot_confusion(np.array([[30, 10], [5, 55]]))
+    """
+    figure, axes = subplots(1, 2, size=(8, 3.6))
+    proportions = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    ConfusionMatrixDisplay(matrix, display_labels=CLASSES).plot(
+        ax=axes[0],
+        cmap="Blues",
+        colorbar=False,
+        values_format=",d",
+        im_kw={"vmin": 0},
+        text_kw={"size": 14},
+    )
+    ConfusionMatrixDisplay(proportions, display_labels=CLASSES).plot(
+        ax=axes[1],
+        cmap="Blues",
+        colorbar=False,
+        values_format=".1%",
+        im_kw={"vmin": 0},
+        text_kw={"size": 14},
+    )
+    axes[0].set(xlabel="predicted class", ylabel="true class", title="images")
+    axes[1].set(xlabel="predicted class", ylabel="", title="proportion of each true class")
     return figure
 
 
-def plot_roc(curve, point, auc):
-    """A ROC curve: `curve` is (1 - specificity, sensitivity), two (m,) arrays; `point` the operating point on it."""
-    figure, axis = _axes(size=(4.4, 4.2))
-    axis.plot(*curve, color=PALETTE[0], label=f"network (AUC {auc:.3f})")
-    axis.plot([0, 1], [0, 1], ":", color="gray", label="guessing (AUC 0.5)")
-    axis.plot(*point, "o", color=PALETTE[1], markersize=9, label="threshold 0.5")
-    axis.set(xlabel="1 - specificity (false alarms)", ylabel="sensitivity (found)", aspect="equal", title="ROC curve")
-    axis.legend(frameon=False, loc="lower right")
+def plot_roc(fpr, tpr, auc, point):
+    """Draw a ROC curve, and its upper left corner enlarged beside it.
+
+    Parameters
+    ----------
+    fpr, tpr : array_like of float, (m,)
+        1 - specificity and sensitivity, as `sklearn.metrics.roc_curve` returns them.
+    auc : float
+        The area under the curve.
+    point : tuple of float
+        1 - specificity and sensitivity at threshold 0.5.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> figure = plot_roc([0, 0.2, 1], [0, 0.9, 1], auc=0.85, point=(0.2, 0.9))
+    """
+    figure, axes = subplots(1, 2, size=(9, 4.5))
+    for axis in axes:
+        drawn = RocCurveDisplay(fpr=np.asarray(fpr), tpr=np.asarray(tpr))
+        drawn.plot(ax=axis, name=f"network (AUC {auc:.3f})", plot_chance_level=True)
+        drawn.line_.set(color=PALETTE[0], linewidth=2)
+        axis.plot(*point, "o", color=PALETTE[1], markersize=8, label="threshold 0.5")
+        axis.set(xlabel="1 - specificity", ylabel="sensitivity", title="ROC curve")
+        axis.legend(loc="lower right", frameon=False)
+    axes[1].set(xlim=(-0.005, 0.25), ylim=(0.75, 1.005), title="its upper left corner")
     return figure
 
 
-def plot_predictions(images, y, p, columns=6):
-    """A grid of predictions. Right ones carry ✓ and a plain frame, wrong ones ✗ and a thick dashed one."""
+def plot_predictions(images, y, y_pred, p, columns=6):
+    """Draw images with their predictions: correct ones ✓, wrong ones ✗ in a thick dashed frame.
+
+    Parameters
+    ----------
+    images : sequence of array_like, (h, w) or (h, w, 1)
+        uint8, or float in [0, 1].
+    y, y_pred : array_like of int, (n,)
+        True and predicted labels.
+    p : array_like of float, (n,)
+        Probabilities of PNEUMONIA; the titles give that of the predicted class.
+    columns : int
+        Images in a row.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> figure = plot_predictions(np.zeros((2, 28, 28)), [0, 1], [0, 0], [0.1, 0.4])
+    """
     titles = []
-    for truth, probability in zip(y, p, strict=True):
-        said = int(probability >= 0.5)
-        sure = probability if said else 1 - probability
-        mark = "✓" if said == truth else f"✗ is {CLASSES[truth]}"
-        titles.append(f"{CLASSES[said]} {'>99%' if sure > 0.99 else f'{sure:.0%}'}\n{mark}")
+    for true, predicted, value in zip(y, y_pred, p, strict=True):
+        certainty = value if predicted else 1 - value
+        text = ">99%" if certainty > 0.99 else f"{certainty:.0%}"
+        mark = "✓" if predicted == true else f"✗ is {CLASSES[true]}"
+        titles.append(f"{CLASSES[predicted]} {text}\n{mark}")
     figure = plot_sample_grid(images, titles, columns)
-    for axis, image, truth, probability in zip(figure.axes, images, y, p, strict=False):
-        right = int(probability >= 0.5) == truth
-        height, width = np.squeeze(image).shape
-        look = {
-            "edgecolor": PALETTE[0 if right else 1],
-            "linewidth": 1.5 if right else 4,
-            "linestyle": "-" if right else "--",
-        }
-        axis.add_patch(plt.Rectangle((-0.5, -0.5), width, height, fill=False, clip_on=False, **look))
-        axis.title.set_weight("normal" if right else "bold")
-    return figure
 
-
-def plot_intervals(tables, title=""):
-    """Points with intervals. `tables` maps a name to a DataFrame with the columns ``value``, ``from`` and ``to``."""
-    figure, axis = _axes(size=(7, 0.45 * len(next(iter(tables.values()))) + 1.3))
-    for place, (name, table) in enumerate(tables.items()):
-        rows = np.arange(len(table)) + (place - (len(tables) - 1) / 2) * 0.25
-        reach = [table["value"] - table["from"], table["to"] - table["value"]]
-        mark, colour = "osD^"[place % 4], PALETTE[place % len(PALETTE)]
-        axis.errorbar(table["value"], rows, xerr=reach, fmt=mark, color=colour, capsize=3, label=name)
-    axis.set_yticks(range(len(table)), [str(row).replace("_", " ") for row in table.index])
-    axis.invert_yaxis()
-    axis.grid(axis="x", alpha=0.3)
-    axis.set(xlabel="value, with its 95% interval", title=title)
-    if len(tables) > 1:
-        axis.legend(frameon=False)
-    return figure
-
-
-def plot_reliability(tables):
-    """Reliability diagram. `tables` maps a name to what `xraylib.evaluation.reliability` returns."""
-    figure, axis = _axes(size=(4.8, 4.4))
-    axis.plot([0, 1], [0, 1], ":", color="gray", label="perfect calibration")
-    for place, (name, table) in enumerate(tables.items()):
-        line, mark = ("-", "o") if place == 0 else ("--", "s")
-        axis.plot(table["predicted"], table["observed"], line, color=PALETTE[place], label=name)
-        axis.scatter(table["predicted"], table["observed"], 8 + 3 * np.sqrt(table["images"]), [PALETTE[place]], mark)
-    axis.set(xlabel="predicted probability of PNEUMONIA", ylabel="observed share of PNEUMONIA", aspect="equal")
-    axis.set_title("Reliability (larger marks: more images)")
-    axis.legend(frameon=False)
-    return figure
-
-
-def plot_maps(images, rows, titles):
-    """Maps over radiographs. `images` are 2D, with a title each; `rows` maps a name to (n, size, size) in [0, 1]."""
-    figure, axes = _axes(len(rows) + 1, len(images), size=(1.8 * len(images), 1.9 * (len(rows) + 1)))
-    for axis, image, title in zip(axes[0], images, titles, strict=True):
-        _show_pixels(axis, image, title)
-    for line, (name, maps) in zip(axes[1:], rows.items(), strict=True):
-        for axis, image, values in zip(line, images, maps, strict=True):
-            height, width = image.shape
-            _show_pixels(axis, image)
-            drawn = axis.imshow(
-                values, cmap="magma", alpha=0.5, vmin=0, vmax=1, extent=(-0.5, width - 0.5, height - 0.5, -0.5)
+    # A frame for each: its axes end where the image does
+    for axis, correct in zip(figure.axes, np.equal(y, y_pred), strict=False):
+        axis.title.set_weight("normal" if correct else "bold")
+        axis.add_patch(
+            plt.Rectangle(
+                (0, 0),
+                1,
+                1,
+                transform=axis.transAxes,
+                fill=False,
+                clip_on=False,
+                edgecolor=PALETTE[0 if correct else 1],
+                linewidth=1.5 if correct else 4,
+                linestyle="-" if correct else "--",
             )
-        line[0].set_title(name, fontsize="small", loc="left")
-    figure.colorbar(drawn, ax=axes, label="share of the map's peak", shrink=0.6)
-    return figure
-
-
-def plot_dots(table, x, y, hue, title=""):
-    """One dot a row of a DataFrame, by the names of its columns; `hue` is told apart by mark as well as by colour."""
-    figure, axis = _axes(size=(8, 0.38 * table[y].nunique() + 1.4))
-    style = {"palette": "colorblind", "style": hue, "s": 70, "ax": axis, "zorder": 3}
-    sns.scatterplot(table, x=x, y=y, hue=hue, **style)
-    axis.grid(axis="x", alpha=0.3)
-    axis.set(xlabel=x.replace("_", " "), ylabel="", title=title)
-    axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+        )
     return figure

@@ -1,0 +1,177 @@
+"""Folders and zips of images: read as they are, or refused in words."""
+
+import io
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from xraylib import data
+from xraylib.sources.folder import unpack
+
+SPLITS = ("train", "validation", "test")
+
+
+@pytest.fixture
+def zipped(png):
+    """A function from the classes of its images to the content of a zip."""
+
+    def content(classes=("NORMAL", "PNEUMONIA"), seed=0):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as archive:
+            for number, class_name in enumerate(classes):
+                archive.writestr(f"{class_name}/IM-{number:04}-0001.png", png([number, seed]))
+                archive.writestr(f"{class_name}/.DS_Store", "no image")
+        return file.getvalue()
+
+    return content
+
+
+@pytest.fixture
+def zips(tmp_path, cache, zipped):
+    """A folder source of three zips."""
+    root = tmp_path / "zips"
+    root.mkdir()
+    for number, name in enumerate(("train", "valid", "test")):
+        (root / f"{name}.zip").write_bytes(zipped(seed=number))
+    return root
+
+
+def test_a_folder_gives_the_three_splits(folder):
+    splits = data.load_splits(folder)
+    assert list(splits) == list(SPLITS)
+    for split in splits.values():
+        assert split.column_names == ["image", "label", "file_name"]
+        assert split["label"][:] == [0, 0, 1, 1]
+        assert split.features["label"].names == ["NORMAL", "PNEUMONIA"]
+
+
+def test_rows_hold_the_image_of_their_file(folder):
+    row = data.load_splits(folder)["train"][3]
+    assert row["file_name"] == "person1_virus_1.png"
+    assert np.array_equal(row["image"], Image.open(folder / "train/PNEUMONIA/person1_virus_1.png"))
+
+
+def test_a_folder_of_zips_is_read_like_folders(zips):
+    splits = data.load_splits(zips)
+    assert splits["validation"]["file_name"][:] == ["IM-0000-0001.png", "IM-0001-0001.png"]
+    assert splits["validation"]["label"][:] == [0, 1]
+    assert splits["test"][1]["image"].size == (9, 9)
+
+
+def test_zips_are_unpacked_once(zips, cache):
+    data.load_splits(zips)
+    before = {path: path.stat().st_mtime_ns for path in cache.rglob("*.png")}
+    data.load_splits(zips)
+    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*.png")} == before
+
+
+@pytest.mark.parametrize("class_name", ["NORMAL", "PNEUMONIA"])
+def test_an_empty_class_folder_is_named(folder, class_name):
+    for path in (folder / "test" / class_name).iterdir():
+        path.unlink()
+    with pytest.raises(ValueError, match=f"test: the class folder {class_name}/ is empty. Put"):
+        data.load_splits(folder)
+
+
+@pytest.mark.parametrize("class_name", ["NORMAL", "PNEUMONIA"])
+def test_a_missing_class_folder_is_named(folder, class_name):
+    shutil.rmtree(folder / "test" / class_name)
+    message = f"test: the class folder {class_name}/ is missing. Add"
+    with pytest.raises(FileNotFoundError, match=message):
+        data.load_splits(folder)
+
+
+def test_an_unknown_class_folder_is_named(folder):
+    (folder / "train" / "COVID").mkdir()
+    with pytest.raises(ValueError, match="train: unknown class folder COVID/. Only"):
+        data.load_splits(folder)
+
+
+def test_an_unknown_class_in_a_zip_is_named(zips, zipped):
+    (zips / "test.zip").write_bytes(zipped(("NORMAL", "PNEUMONIA", "COVID")))
+    with pytest.raises(ValueError, match="test.zip: unknown class folder COVID/"):
+        data.load_splits(zips)
+
+
+def test_a_damaged_zip_is_named(zips, zipped):
+    (zips / "valid.zip").write_bytes(zipped()[:-30])
+    with pytest.raises(ValueError, match="valid.zip: cannot be read as a zip .* again"):
+        data.load_splits(zips)
+
+
+def test_a_zip_with_damage_inside_is_named(zips, zipped):
+    content = bytearray(zipped())
+    content[60] ^= 0xFF  # in the first image
+    (zips / "valid.zip").write_bytes(content)
+    with pytest.raises(ValueError, match="valid.zip: cannot be read as a zip .* again"):
+        data.load_splits(zips)
+
+
+@pytest.mark.parametrize(
+    ("name", "link", "message"),
+    [
+        ("../NORMAL/a.png", False, "points out of the archive"),
+        ("NORMAL/../../../etc/cron.d/a.png", False, "points out of the archive"),
+        ("/NORMAL/a.png", False, "points out of the archive"),
+        ("C:\\NORMAL\\a.png", False, "points out of the archive"),
+        ("NORMAL/..\\a.png", False, "points out of the archive"),
+        ("NORMAL/a.png", True, "is a link"),
+    ],
+)
+def test_an_archive_that_climbs_out_is_refused(zips, cache, png, name, link, message):
+    with zipfile.ZipFile(zips / "train.zip", "a") as archive:
+        member = zipfile.ZipInfo(name)
+        member.external_attr = (0o120777 if link else 0o100644) << 16
+        archive.writestr(member, "/etc/passwd" if link else png(9))
+    with pytest.raises(ValueError, match=f"train.zip: .* {message}"):
+        data.load_splits(zips)
+    assert not [path for path in cache.rglob("*") if path.suffix == ".png"]
+
+
+def test_a_name_that_is_in_a_zip_twice_is_refused(zips, png):
+    with zipfile.ZipFile(zips / "train.zip", "a") as archive:
+        archive.writestr("more/NORMAL/IM-0000-0001.png", png(9))
+    with pytest.raises(ValueError, match="train.zip: NORMAL/IM-0000-0001.png is in it twice"):
+        data.load_splits(zips)
+
+
+def test_an_archive_that_is_a_bomb_is_refused(zips):
+    with zipfile.ZipFile(zips / "test.zip", "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("NORMAL/large.png", bytes(30_000_000))
+    with pytest.raises(ValueError, match="test.zip: unpacks to 30,0.* bytes, a bomb"):
+        data.load_splits(zips)
+
+
+def test_an_archive_unpacks_to_its_class_folders(zips, tmp_path):
+    unpack(zips / "test.zip", tmp_path / "out")
+    names = sorted(path.relative_to(tmp_path / "out").as_posix() for path in tmp_path.glob("out/*/*"))
+    assert names == ["NORMAL/IM-0000-0001.png", "PNEUMONIA/IM-0001-0001.png"]
+
+
+def test_splits_that_share_a_file_are_refused(folder):
+    shared = (folder / "train" / "NORMAL" / "person1_virus_1.png").read_bytes()
+    (folder / "test" / "PNEUMONIA" / "person1_virus_1.png").write_bytes(shared)
+    message = "set: person1_virus_1.png is both in 'train' and in 'test'. Keep"
+    with pytest.raises(ValueError, match=message):
+        data.load_splits(folder)
+
+
+def test_a_missing_split_is_named(folder):
+    (folder / "val").rename(folder / "other")
+    message = "the split 'validation' is missing. Add one of: validation"
+    with pytest.raises(FileNotFoundError, match=message):
+        data.load_splits(folder)
+
+
+def test_two_folders_for_one_split_are_refused(folder, fill):
+    fill(folder / "valid")
+    with pytest.raises(ValueError, match="val and valid are both there"):
+        data.load_splits(folder)
+
+
+def test_a_source_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere: no such folder. A source is"):
+        data.load_splits(tmp_path / "nowhere")

@@ -1,0 +1,214 @@
+"""A folder with a folder or a zip for each split, each with NORMAL/ and PNEUMONIA/."""
+
+import filecmp
+import re
+import stat
+import zipfile
+import zlib
+from pathlib import PurePosixPath
+
+from datasets import ClassLabel, Dataset, Features, Value
+from datasets import Image as ImageFeature
+
+from xraylib import CLASSES
+from xraylib.files import store
+
+FEATURES = Features(
+    {
+        "image": ImageFeature(),
+        "label": ClassLabel(names=list(CLASSES)),
+        "file_name": Value("string"),
+    }
+)
+#: Names that the folder or zip of each split may have.
+SPLIT_NAMES = {
+    "train": ("train",),
+    "validation": ("validation", "val", "valid"),
+    "test": ("test",),
+}
+#: An archive of images unpacks to about its own size; one of more than so many times that is a bomb.
+MAX_EXPANSION = 20
+
+
+def read_splits(root, names=tuple(SPLIT_NAMES)):
+    """Read the splits of a folder; zips are unpacked into the cache once.
+
+    Parameters
+    ----------
+    root : Path
+    names : sequence of str
+        Which splits; all three by default.
+
+    Returns
+    -------
+    dict of str to datasets.Dataset
+        Columns ``image``, ``label`` and ``file_name``; rows sorted by class and name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder, a split or a class folder is missing.
+    ValueError
+        If a class is empty or unknown, a zip is damaged or not honest, or two splits share a file.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> read_splits(Path("nowhere"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    FileNotFoundError: nowhere: no such folder. A source is "hub", "phantom", "auto" or a folder ...
+    """
+    if not root.is_dir():
+        sources = '"hub", "phantom", "auto" or a folder of images'
+        raise FileNotFoundError(f"{root}: no such folder. A source is {sources}.")
+    places = {name: _find_split(root, name) for name in names}
+    archives = {name: path for name, path in places.items() if path.suffix == ".zip"}
+    if archives:
+
+        def make(folder):
+            for name, path in archives.items():
+                unpack(path, folder / name)
+
+        digests = [(name, store.sha256(path)) for name, path in archives.items()]
+        unpacked = store.cached("folder", store.content_key(digests), make)
+        places |= {name: unpacked / name for name in archives}
+    files = {name: _list_files(path) for name, path in places.items()}
+    _check_shared(root, files)
+    return {name: _as_dataset(paths) for name, paths in files.items()}
+
+
+def unpack(archive, folder):
+    """Unpack the images of a zip into an empty folder, as NORMAL/ and PNEUMONIA/.
+
+    Parameters
+    ----------
+    archive : Path
+        A zip with both class folders, at its top or further in.
+    folder : Path
+        Where the class folders go.
+
+    Raises
+    ------
+    ValueError
+        Names the archive if it is damaged, has another class, or is nothing that an honest program
+        packs: a link, a name that points outside, a bomb, or a name that is there twice.
+    FileNotFoundError
+        If a class folder is missing.
+
+    Examples
+    --------
+    >>> unpack(store.cache_dir() / "no.zip", store.cache_dir())  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    FileNotFoundError: ...
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            _check_members(archive, opened.infolist())
+            for member in opened.infolist():
+                *_, class_name, name = "", "", *PurePosixPath(member.filename).parts
+                hidden = name.startswith(".") or "__MACOSX" in member.filename
+                if member.is_dir() or hidden or not class_name:
+                    continue
+                (folder / class_name).mkdir(parents=True, exist_ok=True)
+                with open(folder / class_name / name, "xb") as file:
+                    file.write(opened.read(member))
+    except FileExistsError as error:
+        name = "/".join(PurePosixPath(error.filename).parts[-2:])
+        raise ValueError(f"{archive}: {name} is in it twice. Keep one of them.") from None
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        fix = "Fetch or pack it again."
+        raise ValueError(f"{archive}: cannot be read as a zip ({error}). {fix}") from error
+    _list_files(folder, archive)
+
+
+def _check_members(archive, members):
+    """Raise ValueError for an archive that no honest program packs."""
+    for member in members:
+        parts = PurePosixPath(member.filename.replace("\\", "/")).parts
+        problem = None
+        if parts[:1] == ("/",) or ".." in parts or re.match(r"[A-Za-z]:", member.filename):
+            problem = "points out of the archive. Do not use an archive like this"
+        elif stat.S_ISLNK(member.external_attr >> 16):
+            problem = "is a link. Pack the files themselves"
+        if problem:
+            raise ValueError(f"{archive}: {member.filename} {problem}.")
+    unpacked = sum(member.file_size for member in members)  # bytes
+    if unpacked > MAX_EXPANSION * max(archive.stat().st_size, 1_000_000):
+        problem = f"unpacks to {unpacked:,} bytes, a bomb. Do not use an archive like this"
+        raise ValueError(f"{archive}: {problem}.")
+
+
+def _find_split(root, name):
+    candidates = [root / f"{alias}{end}" for alias in SPLIT_NAMES[name] for end in ("", ".zip")]
+    there = [path for path in candidates if path.exists()]
+    if len(there) == 1:
+        return there[0]
+    if there:
+        both = " and ".join(path.name for path in there)
+        raise ValueError(f"{root}: {both} are both there. Keep one for {name!r}.")
+    wanted = ", ".join(path.name for path in candidates)
+    raise FileNotFoundError(f"{root}: the split {name!r} is missing. Add one of: {wanted}.")
+
+
+def _list_files(folder, called=None):
+    """List the files of both class folders, sorted by class and name, or say what is wrong."""
+    called = called or folder
+    folders = [path for path in sorted(folder.glob("[!.]*")) if path.is_dir()]
+    files = {path.name: sorted(f for f in path.glob("[!.]*") if f.is_file()) for path in folders}
+    check_classes(called, {name: len(paths) for name, paths in files.items()})
+    return [path for name in CLASSES for path in files[name]]
+
+
+def check_classes(place, counts):
+    """Raise unless the classes are NORMAL and PNEUMONIA, neither of them empty.
+
+    Parameters
+    ----------
+    place : Path or str
+        What the error calls it.
+    counts : dict of str to int
+        Number of images in each class folder.
+
+    Raises
+    ------
+    ValueError
+        If a class is unknown or empty.
+    FileNotFoundError
+        If a class is missing.
+
+    Examples
+    --------
+    >>> check_classes("train", {"NORMAL": 3, "PNEUMONIA": 0})
+    Traceback (most recent call last):
+    ValueError: train: the class folder PNEUMONIA/ is empty. Put its images there.
+    """
+    if unknown := sorted(set(counts) - set(CLASSES)):
+        only = " and ".join(f"{name}/" for name in CLASSES)
+        raise ValueError(f"{place}: unknown class folder {unknown[0]}/. Only {only} may be there.")
+    for name in CLASSES:
+        if name not in counts:
+            fix = "Add it, with images in it."
+            raise FileNotFoundError(f"{place}: the class folder {name}/ is missing. {fix}")
+        if not counts[name]:
+            raise ValueError(f"{place}: the class folder {name}/ is empty. Put its images there.")
+
+
+def _check_shared(root, files):
+    """Raise ValueError if two splits hold a file of the same name and content."""
+    seen = {}
+    for split, paths in files.items():
+        for path in paths:
+            for other, other_split in seen.setdefault(path.name, []):
+                if other_split != split and filecmp.cmp(path, other, shallow=False):
+                    both = f"both in {other_split!r} and in {split!r}"
+                    raise ValueError(f"{root}: {path.name} is {both}. Keep it in one of them.")
+            seen[path.name].append((path, split))
+
+
+def _as_dataset(paths):
+    columns = {
+        "image": [{"path": str(path), "bytes": None} for path in paths],
+        "label": [CLASSES.index(path.parent.name) for path in paths],
+        "file_name": [path.name for path in paths],
+    }
+    return Dataset.from_dict(columns, features=FEATURES)
