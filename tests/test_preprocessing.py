@@ -9,7 +9,7 @@ from datasets import Image as ImageFeature
 from datasets.distributed import split_dataset_by_node
 from PIL import Image
 
-from xraylib import CLASSES, phantom
+from xraylib import CLASSES, phantoms
 from xraylib.preprocessing import (
     check_arrays,
     preprocess_batches,
@@ -28,13 +28,13 @@ FEATURES = Features(
 
 @pytest.fixture(scope="module")
 def radiograph():
-    return Image.fromarray(phantom.draw_phantom(3).image)
+    return Image.fromarray(phantoms.draw_phantom(3).image)
 
 
 @pytest.fixture(scope="module")
 def split():
     """Sixty JPEG files of phantoms."""
-    files = list(phantom.files((patient, 0) for patient in range(60)))
+    files = list(phantoms.jpeg_files((patient, 0) for patient in range(60)))
     return rows_of([content for _, _, content in files], [label for _, label, _ in files])
 
 

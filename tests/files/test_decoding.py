@@ -15,11 +15,11 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageOps
 from simplejpeg import encode_jpeg
 
-from xraylib import phantom
+from xraylib import phantoms
 from xraylib.files.decoding import read_image
 from xraylib.preprocessing import preprocess_image
 
-RADIOGRAPH = Image.fromarray(phantom.draw_phantom(3).image)
+RADIOGRAPH = Image.fromarray(phantoms.draw_phantom(3).image)
 
 
 def encoded(image, form="JPEG", **options):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xraylib import phantom
+from xraylib import phantoms
 from xraylib.files import decoding
 from xraylib.preprocessing import preprocess_image
 
@@ -19,7 +19,7 @@ FILES = 24_000
 
 
 def originals():
-    image = Image.fromarray(phantom.draw_phantom(3).image).resize((200, 200))
+    image = Image.fromarray(phantoms.draw_phantom(3).image).resize((200, 200))
     ways = [
         *[(mode, {"format": "JPEG"}) for mode in ("L", "RGB", "CMYK")],
         ("RGB", {"format": "JPEG", "progressive": True}),

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from simplejpeg import encode_jpeg
 
-from xraylib import phantom
+from xraylib import phantoms
 from xraylib.preprocessing import preprocess_image
 
 IMAGES = 200  # of each color
@@ -27,7 +27,7 @@ COLORS = {  # what becomes of a gray image: (h, w) uint8 to (h, w, 1) or (h, w, 
 )
 def test_sizes(color, mean, largest, capsys):
     rng = np.random.default_rng(0)
-    drawn = [Image.fromarray(phantom.draw_phantom(patient).image) for patient in range(6)]
+    drawn = [Image.fromarray(phantoms.draw_phantom(patient).image) for patient in range(6)]
     found = []
     for number in range(IMAGES):
         width, height = np.exp(rng.uniform(np.log(30), np.log(3000), 2)).astype(int)
