@@ -1,4 +1,4 @@
-"""Which part of a radiograph an answer depends on: two kinds of saliency map, and the pointing game."""
+"""Which part of a radiograph an answer depends on: saliency maps, and the pointing game."""
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def _is_better(model):
 
 
 def _network_of(model):
-    """The trained network inside a model of `train_better_model`: from views to branches' logits."""
+    """The network inside a model of `train_better_model`: from views to branches' logits."""
     return model.get_layer("network")
 
 
