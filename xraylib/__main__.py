@@ -47,8 +47,10 @@ def main():
     splits = data.load_splits()
     print(data.describe(splits), flush=True)
     if command == "publish" and data.is_synthetic(splits):
-        fix = "set XRAYLIB_SOURCE, or go where the Hub can be reached"
-        sys.exit(f"Notebooks are published with real images: {fix}.")
+        sys.exit(
+            "Notebooks are published with real images: set XRAYLIB_SOURCE, or go where the Hub "
+            "can be reached."
+        )
     pattern = "0[1-6]_*.ipynb" if command == "run" else "**/[0-9]*.ipynb"
     paths = sorted((ROOT / "notebooks").glob(pattern))
     executed = {
