@@ -1,4 +1,4 @@
-"""Toy images for the tests of networks, small files for those of sources, a cache of a test's own."""
+"""Toy images for tests of networks, small files for those of sources, a cache of their own."""
 
 import io
 
@@ -10,7 +10,7 @@ from PIL import Image
 
 @pytest.fixture(scope="session")
 def toy_images():
-    """X (64, 28, 28, 1) and y (64,), half of each class; PNEUMONIA has a bright square; validation."""
+    """X, y of 64 images, half of each class, PNEUMONIA with a bright square; 16 to validate."""
     rng = np.random.default_rng(0)
     y = np.arange(64) % 2
     X = rng.random((64, 28, 28, 1), np.float32) * 0.2

@@ -1,7 +1,7 @@
 """Run the series from the command line.
 
-``python -m xraylib run`` executes notebooks 1 to 6 into copies with an HTML report under ``build/`` and
-prints the table of results; ``run-all`` does the same for every notebook, solutions included;
+``python -m xraylib run`` executes notebooks 1 to 6 into copies with an HTML report under ``build/``
+and prints the table of results; ``run-all`` does the same for every notebook, solutions included;
 ``publish`` executes every notebook in place on real images and refreshes ``imgs/``: it is the one
 command that writes tracked files. ``fetch [SOURCE]`` prepares a data set as an ordinary folder of
 images that can be copied or shared, and says where it lies.
@@ -25,7 +25,8 @@ from xraylib.files.store import atomic_write
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build"
 CELL_SECONDS = 3600
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Chest radiographs: report</title>
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
+<title>Chest radiographs: report</title>
 <style>body{{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}
 table{{border-collapse:collapse}}
 td,th{{padding:.3rem .8rem;border-bottom:1px solid #ccc;text-align:right}}</style>
@@ -72,7 +73,7 @@ def execute(path, progress):
         record_timing=False,
         extra_arguments=["--log-level=ERROR"],
     ).execute()
-    notebook.metadata.get("language_info", {}).pop("version", None)  # this machine's, not the lesson's
+    notebook.metadata.get("language_info", {}).pop("version", None)  # of this machine
     notebook.metadata.pop("widgets", None)
     print(f"{time.monotonic() - start:.0f} s", flush=True)
     return notebook

@@ -1,4 +1,4 @@
-"""TensorFlow and Keras without their start-up chatter: import ``keras``, ``layers``, ``ops`` and ``tf`` from here."""
+"""TensorFlow and Keras without their start-up lines: ``keras``, ``layers``, ``ops`` and ``tf``."""
 
 import os
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def _quiet_start():
-    """Keep TensorFlow's C++ start-up lines ("Could not find cuda drivers …") out of terminals and notebooks."""
+    """Keep the C++ start-up lines ("Could not find cuda drivers …") out of notebooks."""
     saved, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 2)
     try:

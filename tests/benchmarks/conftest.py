@@ -11,7 +11,7 @@ ROWS = []
 
 
 def pytest_addoption(parser):
-    parser.addoption("--images", help="a folder or zip of JPEGs to measure with; default: 300 phantoms of 640×640")
+    parser.addoption("--images", help="a folder or zip of JPEGs; default: 300 phantoms of 640×640")
 
 
 @pytest.fixture(scope="session")
@@ -22,14 +22,18 @@ def files(request, tmp_path_factory):
         place = Path(given)
     elif given:
         with zipfile.ZipFile(given) as archive:
-            for number, name in enumerate(name for name in archive.namelist() if name.lower().endswith(".jpg")):
+            for number, name in enumerate(
+                name for name in archive.namelist() if name.lower().endswith(".jpg")
+            ):
                 (place / f"{number:04}.jpg").write_bytes(archive.read(name))
     else:
-        from xraylib import phantom
+        from xraylib.phantoms import jpeg_files
 
-        for name, _, content in phantom.files((patient, 0) for patient in range(300)):
+        for name, _, content in jpeg_files((patient, 0) for patient in range(300)):
             (place / name).write_bytes(content)
-    found = sorted(path for path in place.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))[:300]
+    found = sorted(path for path in place.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))[
+        :300
+    ]
     assert found, f"{given}: no JPEG files there"
     for path in found:
         path.read_bytes()
@@ -47,13 +51,22 @@ def pytest_terminal_summary(terminalreporter, config):
     for bench in getattr(config, "_benchmarksession").benchmarks:  # noqa: B009 (pytest-benchmark has no other way)
         groups.setdefault(bench.group, {})[bench.param] = bench.stats.median
     rows = [
-        (group, f"{1000 * times['plain']:,.1f} ms", f"{1000 * times['ours']:,.1f} ms", times["plain"] / times["ours"])
+        (
+            group,
+            f"{1000 * times['plain']:,.1f} ms",
+            f"{1000 * times['ours']:,.1f} ms",
+            times["plain"] / times["ours"],
+        )
         for group, times in groups.items()
         if len(times) == 2
     ]
     if rows or ROWS:
         source = config.getoption("--images") or "phantoms of 640×640"
-        terminalreporter.write_line(f"\n{Path(source).name}, {os.cpu_count()} cores, {platform.machine()}; medians")
-        terminalreporter.write_line("| what | the plain way | ours | ratio |\n| --- | --- | --- | --- |")
+        terminalreporter.write_line(
+            f"\n{Path(source).name}, {os.cpu_count()} cores, {platform.machine()}; medians"
+        )
+        terminalreporter.write_line(
+            "| what | the plain way | ours | ratio |\n| --- | --- | --- | --- |"
+        )
         for what, plain, ours, ratio in [*rows, *ROWS]:
             terminalreporter.write_line(f"| {what} | {plain} | {ours} | {ratio:.2f} |")

@@ -1,4 +1,7 @@
-"""Thousands of damaged image files: each gives a whole array or a ValueError that names it. Part of `make torture`."""
+"""Thousands of damaged image files: each gives a whole array or an error that names it.
+
+Part of `make torture`.
+"""
 
 import io
 import warnings
@@ -8,24 +11,33 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xraylib import decoding, phantom
+from xraylib import phantoms
+from xraylib.files import decoding
 from xraylib.preprocessing import preprocess_image
 
 FILES = 24_000
 
 
 def originals():
-    picture = Image.fromarray(phantom.draw_phantom(3).image).resize((200, 200))
+    image = Image.fromarray(phantoms.draw_phantom(3).image).resize((200, 200))
     ways = [
         *[(mode, {"format": "JPEG"}) for mode in ("L", "RGB", "CMYK")],
         ("RGB", {"format": "JPEG", "progressive": True}),
         *[(mode, {"format": "PNG"}) for mode in ("L", "LA", "P", "RGB", "RGBA")],
-        *[("L", {"format": "TIFF", "compression": name}) for name in (None, "tiff_lzw", "tiff_deflate", "jpeg")],
-        *[("L", {"format": "BMP"}), ("L", {"format": "GIF"}), ("RGB", {"format": "WEBP"}), ("L", {"format": "PPM"})],
+        *[
+            ("L", {"format": "TIFF", "compression": name})
+            for name in (None, "tiff_lzw", "tiff_deflate", "jpeg")
+        ],
+        *[
+            ("L", {"format": "BMP"}),
+            ("L", {"format": "GIF"}),
+            ("RGB", {"format": "WEBP"}),
+            ("L", {"format": "PPM"}),
+        ],
     ]
     for mode, options in ways:
         file = io.BytesIO()
-        picture.convert(mode).save(file, **options)
+        image.convert(mode).save(file, **options)
         yield options["format"], file.getvalue()
 
 
@@ -51,9 +63,12 @@ def mutated(content, rng):
 
 
 def test_damaged_files(capsys, monkeypatch):
-    reached, came = [], Counter()
+    reached = []
+    came = Counter()
     check_size = decoding._check_size
-    monkeypatch.setattr(decoding, "_check_size", lambda pixels: reached.append(1) or check_size(pixels))
+    monkeypatch.setattr(
+        decoding, "_check_size", lambda pixels: reached.append(1) or check_size(pixels)
+    )
     rng, files = np.random.default_rng(0), list(originals())
     decoder = 0
     for number in range(FILES):

@@ -1,4 +1,4 @@
-"""The reference network in a quarter of the time: standardised values, and one cycle of the rate."""
+"""The reference network in a quarter of the time: standardised values, one cycle of the rate."""
 
 import math
 
@@ -82,4 +82,5 @@ def train_quick_model(
     kernel, bias = model.layers[0].get_weights()
     bias = bias - MEAN / DEVIATION * kernel.sum((0, 1, 2))
     model.layers[0].set_weights([kernel / DEVIATION, bias])
+    model.optimizer.build(model.trainable_variables)  # Keras warns when it loads a network without
     return model, history.history

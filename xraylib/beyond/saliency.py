@@ -1,4 +1,4 @@
-"""Which part of a radiograph an answer depends on: two kinds of saliency map, and the pointing game."""
+"""Which part of a radiograph an answer depends on: saliency maps, and the pointing game."""
 
 import numpy as np
 
@@ -47,13 +47,15 @@ def _is_better(model):
 
 
 def _network_of(model):
-    """The trained network inside a model of `train_better_model`: from views to branches' logits."""
+    """The network inside a model of `train_better_model`: from views to branches' logits."""
     return model.get_layer("network")
 
 
 def _weighted_maps(network, x):
     # The last feature maps; what follows them is one layer after the other.
-    spatial = [len(layer.output.shape) == 4 and "pool" not in layer.name for layer in network.layers]
+    spatial = [
+        len(layer.output.shape) == 4 and "pool" not in layer.name for layer in network.layers
+    ]
     end = max(np.flatnonzero(spatial))
     maps = keras.Model(network.inputs[0], network.layers[end].output)(x, training=False)
     with tf.GradientTape() as tape:

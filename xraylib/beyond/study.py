@@ -91,7 +91,7 @@ def study_fresh_phantoms(splits):
     yield "logistic", lambda: (predict_logistic(*arrays[:2], X), None)
 
 
-# ---------------------------------------------------------------------------------------- what they need
+# ---------------------------------------------------------------------------------- what they need
 
 
 def predict_logistic(X, y, X_test):
@@ -132,7 +132,7 @@ def hold_out(splits, group):
     Returns
     -------
     (n,) str
-        ``"test"`` for the group, ``"train"``, ``"validation"`` or ``"unused"``; rows sorted by name.
+        ``"test"`` for the group, ``"train"``, ``"validation"``, ``"unused"``; rows sorted by name.
 
     Examples
     --------

@@ -1,1 +1,1 @@
-"""Image files to images in memory (`decoding`, `dicom`), and what is made once and needed again (`store`)."""
+"""Image files to images in memory (`decoding`, `dicom`), and the cache (`store`)."""

@@ -1,7 +1,8 @@
-"""What is made once and needed again lies in one folder, under a name that follows from its content.
+"""What is made once and needed again lies in one folder, under a name that its content decides.
 
-An entry is written under a temporary name and renamed when it is whole; the SHA-256 of each file is
-checked when the entry is asked for, and what is damaged or missing is made again. Nothing is unpickled.
+An entry is written under a temporary name and renamed when it is whole; the SHA-256 of each file
+is checked when the entry is asked for, and what is damaged or missing is made again. Nothing is
+unpickled.
 """
 
 import hashlib

@@ -1,0 +1,73 @@
+"""The first frame of a DICOM file as a display shows it (DICOM PS3.3 C.7.6.3, C.11.1, C.11.2)."""
+
+import io
+
+import numpy as np
+
+
+def read_dicom(content, check_size):
+    """Return the first frame of a DICOM file, its window applied and bone in white.
+
+    Transfer syntaxes that are decoded by NumPy and Pillow alone, each tried: uncompressed (implicit
+    and explicit little endian, explicit big endian), RLE Lossless, JPEG Baseline, JPEG 2000 and
+    JPEG 2000 Lossless. Those that are not: JPEG Extended of 12 bits, JPEG Lossless, JPEG-LS and
+    High-Throughput JPEG 2000, for which pydicom names the package to install. Deflated files are
+    refused, since they may unpack to any size.
+
+    Parameters
+    ----------
+    content : bytes
+    check_size : callable
+        ``check_size(n)`` raises ValueError if n values are too many; called before decoding.
+
+    Returns
+    -------
+    ndarray
+        Gray: (h, w) float32 in [0, 1]. Colour: (h, w, 3) uint8.
+
+    Raises
+    ------
+    ValueError
+        pydicom is not installed, the file has no pixels, or it is deflated. pydicom itself raises
+        errors of many types for damaged files.
+
+    Examples
+    --------
+    >>> from pydicom.data import get_testdata_file
+    >>> content = open(get_testdata_file("MR_small.dcm"), "rb").read()
+    >>> read_dicom(content, check_size=print).shape
+    4096
+    (64, 64)
+    """
+    try:
+        from pydicom import dcmread, pixels
+    except ImportError:
+        raise ValueError('DICOM needs pydicom: pip install ".[dicom]"') from None
+    if b"1.2.840.10008.1.2.1.99" in content[:2000]:  # a transfer syntax that unpacks to any size
+        raise ValueError("deflated DICOM files are not read: store it uncompressed")
+    dataset = dcmread(io.BytesIO(content))
+    if "PixelData" not in dataset:
+        raise ValueError("a DICOM file without an image")
+    check_size(dataset.Rows * dataset.Columns * dataset.SamplesPerPixel)
+    values = pixels.pixel_array(dataset, index=0)
+    bits = dataset.BitsStored
+
+    # Colour: the upper eight bits.
+    if dataset.PhotometricInterpretation == "PALETTE COLOR":
+        values = pixels.apply_color_lut(values, dataset)
+        bits = 8 * values.itemsize
+    if values.ndim == 3:
+        return (values >> max(bits - 8, 0)).astype(np.uint8)
+
+    # Gray: the stored values and the ends of their range become the modality's.
+    ends = np.array([0, 2**bits - 1]) - dataset.PixelRepresentation * 2 ** (bits - 1)
+    values, ends = (pixels.apply_modality_lut(some, dataset) for some in (values, ends))
+
+    # The modality's values become the display's: by a table, by a window, or over the whole range.
+    for table in ("ModalityLUTSequence", "VOILUTSequence"):
+        if dataset.get(table):
+            ends = [0, 2 ** dataset[table][0].LUTDescriptor[2] - 1]
+    low, high = sorted(ends) if dataset.get("WindowWidth") is None else ends
+    levels = np.clip((pixels.apply_voi_lut(values, dataset) - low) / (high - low), 0, 1)
+    inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
+    return (1 - levels if inverted else levels).astype(np.float32)
