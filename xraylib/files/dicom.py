@@ -28,8 +28,8 @@ def read_dicom(content, check_size):
     Raises
     ------
     ValueError
-        pydicom is not installed, the file has no pixels, or it is deflated. pydicom itself raises
-        errors of many types for damaged files.
+        pydicom is not installed, or the file is deflated. For files that are damaged or have no
+        image, pydicom raises errors of many types.
 
     Examples
     --------
@@ -46,9 +46,9 @@ def read_dicom(content, check_size):
     if b"1.2.840.10008.1.2.1.99" in content[:2000]:  # a transfer syntax that unpacks to any size
         raise ValueError("deflated DICOM files are not read: store it uncompressed")
     dataset = dcmread(io.BytesIO(content))
-    if "PixelData" not in dataset:
-        raise ValueError("a DICOM file without an image")
-    check_size(dataset.Rows * dataset.Columns * dataset.SamplesPerPixel)
+    check_size(
+        dataset.get("Rows", 0) * dataset.get("Columns", 0) * dataset.get("SamplesPerPixel", 1)
+    )
     values = pixels.pixel_array(dataset, index=0)
     bits = dataset.BitsStored
 
@@ -69,5 +69,5 @@ def read_dicom(content, check_size):
             ends = [0, 2 ** dataset[table][0].LUTDescriptor[2] - 1]
     low, high = sorted(ends) if dataset.get("WindowWidth") is None else ends
     levels = np.clip((pixels.apply_voi_lut(values, dataset) - low) / (high - low), 0, 1)
-    inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
-    return (1 - levels if inverted else levels).astype(np.float32)
+    # What is white in MONOCHROME1 is 0: there, 1 - levels.
+    return np.abs((dataset.PhotometricInterpretation == "MONOCHROME1") - levels).astype(np.float32)
