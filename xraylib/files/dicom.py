@@ -33,8 +33,9 @@ def read_dicom(content, check_size):
 
     Examples
     --------
+    >>> from pathlib import Path
     >>> from pydicom.data import get_testdata_file
-    >>> content = open(get_testdata_file("MR_small.dcm"), "rb").read()
+    >>> content = Path(get_testdata_file("MR_small.dcm")).read_bytes()
     >>> read_dicom(content, check_size=print).shape
     4096
     (64, 64)
