@@ -78,7 +78,9 @@ def test_probabilities_are_those_that_the_loss_trains(trained, toy_images):
 
 
 def test_a_network_without_a_sigmoid_is_asked_for_its_outputs():
-    model = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    model = keras.Sequential(
+        [keras.Input((2, 2, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
     X = np.random.default_rng(0).random((3, 2, 2, 1), np.float32)
     logits = model.predict(X, verbose=0)
     assert np.allclose(predict_proba(model, X), 1 / (1 + np.exp(logits[:, 0] - logits[:, 1])))

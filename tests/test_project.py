@@ -119,7 +119,7 @@ def requirements():
 
 def test_conda_users_get_the_same_environment():
     text = (ROOT / "environment.yml").read_text(encoding="utf-8")
-    listed = re.findall(r'^ +- "?([A-Za-z_-]+>=[\d.]+)"?$', text, re.MULTILINE)
+    listed = re.findall(r'^ +- "?([\w-]+>=[\d.]+)"?$', text, re.MULTILINE)
     extras = PROJECT["optional-dependencies"]
     assert sorted(listed) == sorted(PROJECT["dependencies"] + extras["dev"])
     assert f"python{PROJECT['requires-python']}" in text

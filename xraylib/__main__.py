@@ -72,7 +72,7 @@ def execute(path, progress):
         record_timing=False,
         extra_arguments=["--log-level=ERROR"],
     ).execute()
-    notebook.metadata.get("language_info", {}).pop("version", None)  # this machine's, not the lesson's
+    notebook.metadata.get("language_info", {}).pop("version", None)  # of this machine
     notebook.metadata.pop("widgets", None)
     print(f"{time.monotonic() - start:.0f} s", flush=True)
     return notebook

@@ -165,6 +165,8 @@ def preprocess_batches(split, size=28, batch_size=256):
     """
     errors = []
     rows = split.cast_column("image", ImageFeature(decode=False))
+    if hasattr(split, "epoch"):  # what is made of a stream would begin with the order of epoch 0
+        rows.set_epoch(split.epoch)
     with ThreadPoolExecutor(WORKERS) as pool:
         # Each batch is waited for when the one after it is on its way.
         started = (_start(pool, batch, size) for batch in rows.iter(batch_size))

@@ -40,7 +40,9 @@ def trained(arrays, cache_folder):
         return load_trained(train_better_model, *arrays, epochs=2, seed=1)
 
 
-@pytest.mark.parametrize(("size", "most"), [(28, 350_000), (40, 350_000), (64, 700_000), (96, 700_000)])
+@pytest.mark.parametrize(
+    ("size", "most"), [(28, 350_000), (40, 350_000), (64, 700_000), (96, 700_000)]
+)
 def test_it_is_small(size, most):
     assert 100_000 < build(size).count_params() <= most
 
@@ -56,8 +58,13 @@ def test_the_standardised_view_does_not_see_the_exposure(arrays):
 
 
 def test_views_are_no_larger_than_they_need_to_be():
-    assert [view.shape for view in NormalizedViews()(np.zeros((2, 96, 96, 1), np.float32))] == [(2, 64, 64, 1), (2, 28, 28, 1)]
-    assert [view.shape for view in NormalizedViews()(np.zeros((2, 28, 28, 1), np.float32))] == [(2, 28, 28, 1)] * 2
+    assert [view.shape for view in NormalizedViews()(np.zeros((2, 96, 96, 1), np.float32))] == [
+        (2, 64, 64, 1),
+        (2, 28, 28, 1),
+    ]
+    assert [view.shape for view in NormalizedViews()(np.zeros((2, 28, 28, 1), np.float32))] == [
+        (2, 28, 28, 1)
+    ] * 2
 
 
 def test_shifts_are_nine_copies_one_pixel_apart(arrays):

@@ -17,12 +17,12 @@ from xraylib.quiet import keras, tf
 PROGRAM = Path(__file__).parents[1] / "programs" / "interrupted.py"
 
 
-def train(
-    X, y, X_validation, y_validation, *, seed=0, epochs=4, checkpoint_dir=None
-):
+def train(X, y, X_validation, y_validation, *, seed=0, epochs=4, checkpoint_dir=None):
     """A small network trained as the better one is."""
     keras.utils.set_random_seed(seed)
-    model = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    model = keras.Sequential(
+        [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("adam", loss, metrics=["accuracy"])
     rows = shuffled_rows(len(X), 16, 4, seed)

@@ -41,12 +41,24 @@ def lab(tmp_path_factory):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = ["--no-browser", "--allow-root", f"--port={port}", "--IdentityProvider.token=", "--expose-app-in-browser"]
+    options = [
+        "--no-browser",
+        "--allow-root",
+        f"--port={port}",
+        "--IdentityProvider.token=",
+        "--expose-app-in-browser",
+    ]
     # the copies lie elsewhere: their kernels find the library by its path
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JUPYTER_CONFIG_DIR": str(tmp_path_factory.mktemp("jupyter"))}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "JUPYTER_CONFIG_DIR": str(tmp_path_factory.mktemp("jupyter")),
+    }
     command = [sys.executable, "-m", "jupyterlab", *options]
     with (PLACE / "lab.log").open("w") as log:
-        server = subprocess.Popen(command, cwd=PLACE / "notebooks", env=environment, stdout=log, stderr=log)
+        server = subprocess.Popen(
+            command, cwd=PLACE / "notebooks", env=environment, stdout=log, stderr=log
+        )
     address = f"http://127.0.0.1:{port}"
     for _ in range(120):
         try:
@@ -65,7 +77,9 @@ def browser():
     if not program:
         pytest.skip("no Chromium on the PATH: apt install chromium")
     with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        running = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
         yield running
         running.close()
 
@@ -89,7 +103,9 @@ def test_a_notebook_runs_in_the_browser(lab, browser, path):
     assert not state["red"]
     page.screenshot(path=PLACE / f"{path.stem}-end.png")
     cells = nbformat.read(path, 4).cells
-    at = next((number for number, cell in enumerate(cells) if "plotting.explore(" in cell.source), None)
+    at = next(
+        (number for number, cell in enumerate(cells) if "plotting.explore(" in cell.source), None
+    )
     page.evaluate("at => window.jupyterapp.shell.currentWidget.content.scrollToItem(at)", at or 0)
     if at is not None:
         widget = page.locator(".jp-OutputArea-output:has(.widget-slider)").first

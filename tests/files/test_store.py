@@ -8,7 +8,6 @@ import pytest
 
 from xraylib.files import store
 
-
 pytestmark = pytest.mark.usefixtures("cache")
 
 
@@ -74,7 +73,10 @@ def test_keys_follow_from_content():
     X = np.zeros((2, 2), np.float32)
     changed = X.copy()
     changed[1, 1] = 1e-7
-    keys = [store.content_key(part) for part in (X, changed, X.reshape(4), X.view(np.int32), b"", "", 1, np.empty(0))]
+    keys = [
+        store.content_key(part)
+        for part in (X, changed, X.reshape(4), X.view(np.int32), b"", "", 1, np.empty(0))
+    ]
     assert len(set(keys)) == len(keys)
     assert store.content_key(X) == store.content_key(np.asfortranarray(X))
     assert store.content_key("a", "b") != store.content_key("ab")

@@ -116,7 +116,7 @@ def test_nothing_is_seen_or_true_behind_the_collimator(disease, monkeypatch):
 
 
 def test_gray_levels_of_one_image_are_these():
-    """Mean over blocks of 160 × 160 pixels, within one gray level: so that no change goes unseen."""
+    """Mean over blocks of 160 × 160 pixels, within one gray level."""
     image = phantoms.draw_phantom(7, 2, disease="lobar").image
     blocks = image.reshape(4, 160, 4, 160).mean(axis=(1, 3))
     assert np.abs(blocks - BLOCKS).max() < 1

@@ -40,7 +40,9 @@ training.atomic_write = write
 
 def train(X, y, X_validation, y_validation, *, seed=5, checkpoint_dir=None):
     keras.utils.set_random_seed(seed)
-    model = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    model = keras.Sequential(
+        [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     rows = shuffled_rows(len(X), 8, 40, seed)
     images, labels = tf.constant(X), tf.constant(y)

@@ -147,7 +147,9 @@ def test_an_archive_that_is_a_bomb_is_refused(zips):
 
 def test_an_archive_unpacks_to_its_class_folders(zips, tmp_path):
     unpack(zips / "test.zip", tmp_path / "out")
-    names = sorted(path.relative_to(tmp_path / "out").as_posix() for path in tmp_path.glob("out/*/*"))
+    names = sorted(
+        path.relative_to(tmp_path / "out").as_posix() for path in tmp_path.glob("out/*/*")
+    )
     assert names == ["NORMAL/IM-0000-0001.png", "PNEUMONIA/IM-0001-0001.png"]
 
 

@@ -18,7 +18,13 @@ import pytest
 
 from xraylib.files import store
 
-KILLS = {"drawing": 15, "preprocessing": 15, "saving arrays": 20, "training": 20, "saving a network": 15}
+KILLS = {
+    "drawing": 15,
+    "preprocessing": 15,
+    "saving arrays": 20,
+    "training": 20,
+    "saving a network": 15,
+}
 PROGRAM = Path(__file__).parents[1] / "programs" / "announced.py"
 
 
@@ -58,10 +64,18 @@ def test_kill_at_any_moment(cache, tmp_path, capsys, monkeypatch):
         what = "network" if phase in ("training", "saving a network") else "arrays"
         longest = {"drawing": 1.5, "preprocessing": 0.05, "training": 0.3}.get(phase, 0.03)
         while hit[phase] < kills:
-            hit[phase] += run_until(start(what, tmp_path / "w.npz"), phase, chance.random() * longest)
+            hit[phase] += run_until(
+                start(what, tmp_path / "w.npz"), phase, chance.random() * longest
+            )
             whole_or_absent(cache)
-            remove = {"drawing": "phantom", "saving a network": "train_better_model", "training": "train_better_model"}
-            for folder in cache.glob(f"{remove.get(phase, 'arrays')}-*"):  # a run that was done before the signal came
+            remove = {
+                "drawing": "phantom",
+                "saving a network": "train_better_model",
+                "training": "train_better_model",
+            }
+            for folder in cache.glob(
+                f"{remove.get(phase, 'arrays')}-*"
+            ):  # a run that was done before the signal came
                 folder.rename(tmp_path / f"done-{len(list(tmp_path.iterdir()))}")
     weights = []
     for place in (cache, tmp_path / "fresh"):
@@ -73,7 +87,9 @@ def test_kill_at_any_moment(cache, tmp_path, capsys, monkeypatch):
     assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
     assert not [path for path in cache.iterdir() if path.name.endswith((".partial", ".checkpoint"))]
     with capsys.disabled():
-        print(f"\n{hit.total()} kills: " + ", ".join(f"{n} while {phase}" for phase, n in hit.items()))
+        print(
+            f"\n{hit.total()} kills: " + ", ".join(f"{n} while {phase}" for phase, n in hit.items())
+        )
 
 
 def test_a_folder_that_may_only_be_read():
@@ -86,11 +102,17 @@ def test_a_folder_that_may_only_be_read():
     """
     with tempfile.TemporaryDirectory() as place:
         environment = {**os.environ, "XRAYLIB_CACHE": place}
-        store_there = f"import os; os.environ['XRAYLIB_CACHE'] = {place!r}; from xraylib.files import store; "
-        store_there += "store.cached('there', 'key', lambda folder: (folder / 'file').write_text('cached'))"
+        store_there = (
+            f"import os; os.environ['XRAYLIB_CACHE'] = {place!r}; from xraylib.files import store; "
+        )
+        store_there += (
+            "store.cached('there', 'key', lambda folder: (folder / 'file').write_text('cached'))"
+        )
         subprocess.run([sys.executable, "-c", store_there], check=True)
         Path(place).chmod(0o555)
-        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+        )
         Path(place).chmod(0o755)
     assert done.stdout == f"{place}/there-key\n"  # what is cached can still be used
     assert f"OSError: Nothing can be cached in {place}" in done.stderr
@@ -100,14 +122,20 @@ def test_a_folder_that_may_only_be_read():
 def test_a_disk_that_is_full(tmp_path, monkeypatch):
     place = tmp_path / "disk"
     place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True
+    ).returncode:
         pytest.skip("a small disk can only be mounted by root")
     try:
         monkeypatch.setenv("XRAYLIB_CACHE", str(place))
         store.cached("small", "key", lambda folder: (folder / "file").write_bytes(bytes(1000)))
         for size in (2_000_000, 5_000_000):
             with pytest.raises(OSError, match="disk .* is full.*make room"):
-                store.cached("large", "key", lambda folder, size=size: (folder / "file").write_bytes(bytes(size)))
+                store.cached(
+                    "large",
+                    "key",
+                    lambda folder, size=size: (folder / "file").write_bytes(bytes(size)),
+                )
         whole_or_absent(place)
         assert not [path for path in place.iterdir() if path.name.endswith(".partial")]
         assert (store.cached("small", "key", None) / "file").stat().st_size == 1000

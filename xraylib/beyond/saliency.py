@@ -53,7 +53,9 @@ def _network_of(model):
 
 def _weighted_maps(network, x):
     # The last feature maps; what follows them is one layer after the other.
-    spatial = [len(layer.output.shape) == 4 and "pool" not in layer.name for layer in network.layers]
+    spatial = [
+        len(layer.output.shape) == 4 and "pool" not in layer.name for layer in network.layers
+    ]
     end = max(np.flatnonzero(spatial))
     maps = keras.Model(network.inputs[0], network.layers[end].output)(x, training=False)
     with tf.GradientTape() as tape:

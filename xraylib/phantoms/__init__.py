@@ -4,7 +4,7 @@ A radiograph is a shadow: every body between tube and detector takes its part of
 by the law of Beer and Lambert the parts add up in the exponent, T = exp(-sum of mu * path). So a
 phantom, like that of Shepp and Logan, is a list of bodies with a length along the beam (cm) and an
 attenuation coefficient mu (1/cm): ellipsoids and cylinders (trunk, heart, diaphragm) by closed
-form, tubes (ribs, vessels, wind pipe, leads) by sampling their cross-sections. Pneumonia makes
+form, tubes (ribs, vessels, windpipe, leads) by sampling their cross-sections. Pneumonia makes
 lung dense: an opacity is lung (0.055 per cm) replaced by water (0.206), inside the lung fields and
 nowhere else. Where it touches the heart, both shadows are equally dense and the border between
 them vanishes (silhouette sign); bronchi that keep their air stay dark in it (air bronchogram).
@@ -109,8 +109,15 @@ def draw_phantom(patient, image_number=0, *, seed=0, disease=None):
     # The disease, where lung is seen in the field that the collimator leaves open.
     field = np.pad(np.ones(GRID - position.border.sum(1), bool), position.border)
     lungs = (lung > 1.0) & field
-    stream = random_stream(seed, patient, 3, image_number)
-    added = opacities(stream, body, position.view, disease, lung, lungs, vessels)
+    added = opacities(
+        random_stream(seed, patient, 3, image_number),
+        body,
+        position.view,
+        disease,
+        lung,
+        lungs,
+        vessels,
+    )
     # The image, and the masks at its size.
     lungs, opacity, field = (
         mask.repeat(2, 0).repeat(2, 1) for mask in (lungs, lungs & (added > VISIBLE), field)
@@ -168,8 +175,10 @@ def generate(n, seed=0, first_patient=0):
     >>> [phantom.file_name for phantom in generate(2, first_patient=5)]
     ['phantom0005-0000.jpg', 'phantom0005-0001.jpg']
     """
-    for patient, image_number in patients_and_images(n, seed):
-        yield draw_phantom(first_patient + patient, image_number, seed=seed)
+    return (
+        draw_phantom(first_patient + patient, image_number, seed=seed)
+        for patient, image_number in patients_and_images(n, seed)
+    )
 
 
 def jpeg_files(pairs, seed=0, quality=90):

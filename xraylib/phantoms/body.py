@@ -36,7 +36,10 @@ ALONG = np.linspace(0, 1, 300, dtype=np.float32)[None]  # (1, 300): along a tube
 # (curves, points); hollow is the proportion of the radius that is empty.
 Tube = namedtuple("Tube", ["x", "y", "radius", "mu", "z", "hollow"], defaults=(0, 0))
 # The edge of a shoulder blade, x of the chest's width and y of the lungs' height.
-SHOULDER_BLADE = ([0.92, 0.62, 0.76, 0.97, 0.92], [0.05, 0.14, 0.50, 0.22, 0.05])
+BLADE_X, BLADE_Y = (
+    np.interp(ALONG, np.linspace(0, 1, 5), corners)
+    for corners in ([0.92, 0.62, 0.76, 0.97, 0.92], [0.05, 0.14, 0.50, 0.22, 0.05])
+)
 LETTERS = {  # strokes of the marker, across and down, 0 to 1
     "R": ([0, 0, 0.4, 0.6, 0.6, 0.4, 0, 0.25, 0.65], [1, 0, 0, 0.12, 0.38, 0.5, 0.5, 0.5, 1]),
     "L": ([0, 0, 0.6], [0, 1, 1]),
@@ -45,7 +48,10 @@ LETTERS = {  # strokes of the marker, across and down, 0 to 1
 
 @dataclass(frozen=True)
 class Body:
-    """The build of one patient, the same in all its images."""
+    """The build of one patient, the same in all its images.
+
+    A function draws it for a population: `draw_child`. What follows takes every size from here.
+    """
 
     scale: float  # size relative to the average
     height: float  # cm, of the lungs
@@ -64,6 +70,10 @@ class Body:
     dome: float  # cm, height of a dome of the diaphragm
     thymus: float  # cm by which it widens the mediastinum
     vessels: list  # of Tube, one for each generation of branches
+
+    def diaphragm(self, breath):
+        """Return y (cm) of the edge of the diaphragm's domes."""
+        return self.height * (0.83 + 0.16 * breath)
 
 
 def draw_child(rng):
@@ -130,8 +140,11 @@ def lung_vessels(rng, scale, height, side):
         radii = radius[:, None] * np.linspace(1, 0.4, points)
         yield Tube(xs, ys, radii, MU["soft tissue"] - MU["lung"])
         # Where its branches leave, to one side and the other in turn: (vessels, children).
-        at = np.linspace(0.2, 0.75, children) + rng.normal(0, 0.06, (len(x), children))
-        at = np.clip(at * points, 0, points - 1).astype(int)
+        at = np.clip(
+            (np.linspace(0.2, 0.75, children) + rng.normal(0, 0.06, (len(x), children))) * points,
+            0,
+            points - 1,
+        ).astype(int)
         turn = np.where(np.arange(children) % 2, 1, -1) * rng.choice([-1, 1], (len(x), 1))
         angle = (np.take_along_axis(bent, at, 1) + turn * rng.uniform(0.35, 0.9, at.shape)).ravel()
         x, y, radius = (np.take_along_axis(a, at, 1).ravel() for a in (xs, ys, radii * 0.75))
@@ -182,10 +195,10 @@ class View:
             Column, row (pixels of the drawing grid) and mass (mu times volume, cm2) of a strip.
         """
         # The pieces: (curves, points - 1).
-        curve = np.broadcast_arrays(
-            tube.x + self.yaw * tube.z, tube.y, tube.z, tube.radius, tube.mu
+        curve = np.stack(
+            np.broadcast_arrays(tube.x + self.yaw * tube.z, tube.y, tube.z, tube.radius, tube.mu),
+            dtype=np.float32,
         )
-        curve = np.stack(curve, dtype=np.float32)
         x, y, _, radius, mu = (curve[..., 1:] + curve[..., :-1]) / 2
         dx, dy, dz = np.diff(curve[:3])
         flat = np.sqrt(dx * dx + dy * dy) + 1e-6  # length in the image
@@ -227,8 +240,8 @@ class View:
             for across, part in ((0, mass - mass * right), (1, mass * right))
             for down, proportion in ((0, 1 - low), (GRID, low))
         )
-        total *= GRID * GRID / (self.width * self.height)  # by the area of a pixel
-        return total.astype(np.float32).reshape(GRID, GRID)
+        # The mass by the area of a pixel (cm2).
+        return np.float32(total * (GRID**2 / (self.width * self.height))).reshape(GRID, GRID)
 
 
 @dataclass(frozen=True)
@@ -238,11 +251,10 @@ class Position:
     # The child.
     view: View
     breath: float  # 0 to 1, breathed in
-    diaphragm: float  # cm, y of the edge of its domes
     chin_x: float  # cm
     chin_y: float  # cm
     slope: np.ndarray  # (2,) float32, how the right and the left shoulder fall
-    gas: list  # of the stomach and five loops of bowel: place across and down, size, presence, 0 to 1
+    gas: list  # stomach, five loops of bowel: place across and down, size, presence, 0 to 1
     arms: list  # of side (-1 right, 1 left), x and y of the shoulder (cm) and of the direction
     leads: np.ndarray  # (leads, 2, 4), -1.2 to 1.2: x and y of the four points that bend each
     marker: tuple  # its letter, and from 0 to 1 its place across and down, and its size
@@ -268,12 +280,9 @@ def draw_position(rng, body):
     -------
     Position
     """
-    view = View(rng, body)
-    breath = rng.beta(3, 1.8)
     return Position(
-        view=view,
-        breath=breath,
-        diaphragm=body.height * (0.83 + 0.16 * breath),
+        view=View(rng, body),
+        breath=rng.beta(3, 1.8),
         chin_x=rng.normal(0, 1.0),
         chin_y=rng.uniform(-6.5, -2),
         slope=rng.uniform(0.4, 2.2, 2).astype(np.float32),
@@ -281,9 +290,7 @@ def draw_position(rng, body):
         leads=rng.uniform(-1.2, 1.2, (rng.integers(1, 4) if rng.random() < 0.08 else 0, 2, 4)),
         marker=("L" if rng.random() < 0.1 else "R", *rng.random(3).tolist()),
         dark=rng.uniform(0, 20),
-        border=(rng.uniform(-0.02, 0.10, (2, 2)).clip(0) * GRID * (rng.random() < 0.15)).astype(
-            int
-        ),
+        border=np.int64(rng.uniform(-0.02, 0.10, (2, 2)).clip(0) * GRID * (rng.random() < 0.15)),
         scatter=rng.uniform(0.03, 0.30),
         focus=rng.uniform(0.3, 1.0),
         photons=10 ** rng.uniform(3.0, 4.5),
@@ -328,13 +335,13 @@ def mediastinum(body, view, breath):
     v = y - (0.70 * body.height - 0.8 * (1 - breath))
     # Ventricles: half axes 5.2 and 3.1 cm, the long one down to the left by 45 degrees (cos 0.71).
     ventricles = ellipse((0.71 * u + 0.71 * v) / (5.2 * size), (0.71 * v - 0.71 * u) / (3.1 * size))
-    # Right atrium: 2.4 across and 4.6 down, 0.7 cm right of the middle.
+    # Right atrium: half axes 2.4 and 4.6 cm, 0.7 cm to the child's right.
     atrium = ellipse((x + 0.7 * scale - view.yaw * 2) / (2.4 * size), (v - 0.3) / (4.6 * size))
-    # Arch of the aorta: 1.2 across and 1.5 down, 1.4 cm left of the middle, a third down the lungs.
+    # Arch of the aorta: half axes 1.2 and 1.5 cm, 1.4 cm to the left, a third down the lungs.
     arch = ellipse(
         (x - 1.4 * scale - view.yaw) / (1.2 * scale), (y - 0.31 * body.height) / (1.5 * scale)
     )
-    # Vessels about the wind pipe: a band, 2.7 cm to each side at the top and 1.4 further down,
+    # Vessels about the windpipe: a band, 2.7 cm to each side at the top and 1.4 further down,
     # where it widens again and turns left to the heart; the thymus widens it higher up.
     down = smoothstep(y, 0.12 * body.height, 0.80 * body.height)
     half = (1.4 + 1.3 * np.exp(-np.maximum(y, -1) / 1.2)) * scale * (1 + 0.8 * down)
@@ -352,12 +359,19 @@ def lung_path(body, position):
     # The right dome stands 0.7 cm higher, over the liver. Each spans 0.62 of the half width about
     # 0.42 of it, is an ellipsoid above its base and fills nearly all of the chest below.
     for side, lift in ((-1, 0.9), (1, 0.2)):
-        base = position.diaphragm - lift * body.scale + body.dome
-        across = (x - side * 0.42 * body.width) / (0.62 * body.width)
-        dome = 2 * depth * np.sqrt(chord(across, np.minimum(y - base, 0) / body.dome))
-        other = np.maximum(other, dome * (0.91 + 0.09 * smoothstep(y, base - 1.5, base + 1.5)))
-    path = np.maximum(2 * depth * chord(x / chest_width(body, y)) - other, 0)
-    return path * smoothstep(-y, -1.25 * body.height, -1.02 * body.height)
+        base = body.diaphragm(position.breath) - lift * body.scale + body.dome
+        dome = chord(
+            (x - side * 0.42 * body.width) / (0.62 * body.width),
+            np.minimum(y - base, 0) / body.dome,
+        )
+        other = np.maximum(
+            other,
+            2 * depth * np.sqrt(dome) * (0.91 + 0.09 * smoothstep(y, base - 1.5, base + 1.5)),
+        )
+    # Nothing below 1.25 of the height is lung.
+    return np.maximum(2 * depth * chord(x / chest_width(body, y)) - other, 0) * smoothstep(
+        -y, -1.25 * body.height, -1.02 * body.height
+    )
 
 
 def trunk_path(body, position):
@@ -366,9 +380,8 @@ def trunk_path(body, position):
     scale = body.scale
     # Half the outer width: the neck's 2.9 cm, then shoulders that slope down to chest and wall.
     above = smoothstep(-y, -0.5 * body.height, 0)
-    outer = np.hypot(chest_width(body, y + 1.2), 0.45 * body.width * above)
-    outer = outer + body.wall - 2.9 * scale
-    outer = 2.9 * scale + outer * smoothstep(y, -5.5 * scale, -1.0 * scale)
+    chest = np.hypot(chest_width(body, y + 1.2), 0.45 * body.width * above) + body.wall
+    outer = 2.9 * scale + (chest - 2.9 * scale) * smoothstep(y, -5.5 * scale, -1.0 * scale)
     outer += position.slope[(x > 0).astype(int)] * scale * smoothstep(y, -4 * scale, -1) * above
     # Half the depth: 0.6 of it at the neck, more over the belly. The section is a rounded box.
     depth = (body.depth + body.fat) * (
@@ -384,7 +397,7 @@ def trunk_path(body, position):
         along = np.clip((x - x1) * dx + (y - y1) * dy, 0, 20)
         arm = chord((x - x1 - along * dx) / radius, (y - y1 - along * dy) / radius)
         path = np.hypot(path, 2 * radius * arm)
-    # The head: 4.6 and 5.5 cm, 11 cm thick, its middle 3 cm above the chin's place.
+    # The head: half axes 4.6 and 5.5 cm, 11 cm thick, its middle 3 cm above the chin's place.
     head = chord(
         (x - position.chin_x) / (4.6 * scale), (y - position.chin_y + 3 * scale) / (5.5 * scale)
     )
@@ -461,57 +474,62 @@ def skeleton(body, position):
                 hollow=0.6,
             ),
         ]
-        blade_x, blade_y = (np.interp(ALONG, np.linspace(0, 1, 5), edge) for edge in SHOULDER_BLADE)
         thin.append(
-            Tube(
-                x=side * (blade_x * body.width + 0.5 * scale + raised),
-                y=blade_y * body.height,
+            Tube(  # the edge of the shoulder blade
+                x=side * (BLADE_X * body.width + 0.5 * scale + raised),
+                y=BLADE_Y * body.height,
                 radius=0.2 * scale,
                 mu=0.35 * mu,
                 z=-4,
             )
         )
-    jaw = Tube(  # half an ellipse
-        x=position.chin_x + 3.4 * scale * np.cos(3.14 * ALONG),
-        y=position.chin_y + (2.2 * np.sin(3.14 * ALONG) - 0.9) * scale,
-        radius=0.7 * scale,
-        mu=0.8 * mu,
-        hollow=0.5,
+    thick.append(
+        Tube(  # jaw, half an ellipse
+            x=position.chin_x + 3.4 * scale * np.cos(3.14 * ALONG),
+            y=position.chin_y + (2.2 * np.sin(3.14 * ALONG) - 0.9) * scale,
+            radius=0.7 * scale,
+            mu=0.8 * mu,
+            hollow=0.5,
+        )
     )
     return (
         position.view.attenuation(thin, 10)
-        + position.view.attenuation([*thick, jaw], 24)
+        + position.view.attenuation(thick, 24)
         + spine(body, position.view)
     )
 
 
 def gas_path(body, position):
-    """Return the path (cm) through gas under the diaphragm: the stomach's bubble, loops of bowel."""
+    """Return the path (cm) through gas under the diaphragm: stomach's bubble and bowel loops."""
     x, y = position.view.grid
-    stomach = (0.42 * body.width, position.diaphragm + 1.9 * body.scale)
-    bowel = [
-        ((2 * u - 0.8) * body.width, body.height * (1.15 + 0.3 * v))
-        for u, v, *_ in position.gas[1:]
+    centres = [
+        (0.42 * body.width, body.diaphragm(position.breath) + 1.9 * body.scale),  # the stomach's
+        *(
+            ((2 * u - 0.8) * body.width, body.height * (1.15 + 0.3 * v))
+            for u, v, *_ in position.gas[1:]
+        ),
     ]
-    paths = (
-        (1 + 2 * size) * chord((x - cx) / (0.7 + 1.5 * size), (y - cy) / (0.5 + size))
-        for (cx, cy), (_, _, size, presence) in zip([stomach, *bowel], position.gas, strict=True)
-        if presence > 0.4
+    return sum(
+        (
+            (1 + 2 * size) * chord((x - cx) / (0.7 + 1.5 * size), (y - cy) / (0.5 + size))
+            for (cx, cy), (_, _, size, presence) in zip(centres, position.gas, strict=True)
+            if presence > 0.4
+        ),
+        np.zeros_like(x),
     )
-    return sum(paths, np.zeros_like(x))
 
 
 def airways(body):
-    """Return wind pipe and main bronchi as tubes of what is missing there: soft tissue."""
+    """Return windpipe and main bronchi as tubes of what is missing there: soft tissue."""
     fork = 0.30 * body.height
     return [
-        Tube(0.1, (fork + 6) * ALONG - 6, 0.6 * body.scale, MU["soft tissue"]),
+        Tube(x=0.1, y=(fork + 6) * ALONG - 6, radius=0.6 * body.scale, mu=MU["soft tissue"]),
         *(
             Tube(
-                side * 2.6 * body.scale * ALONG,
-                fork + 1.6 * ALONG,
-                0.33 * body.scale,
-                0.8 * MU["soft tissue"],
+                x=side * 2.6 * body.scale * ALONG,
+                y=fork + 1.6 * ALONG,
+                radius=0.33 * body.scale,
+                mu=0.8 * MU["soft tissue"],
             )
             for side in (-1, 1)
         ),
@@ -525,21 +543,23 @@ def metal(body, position):
     across, down = (
         np.interp(ALONG, np.linspace(0, 1, len(stroke)), stroke) for stroke in LETTERS[letter]
     )
-    left = 0.02 + 0.06 * u if letter == "R" else 0.92
     size = 0.04 + 0.02 * size
-    marker = position.view.to_body(left + 0.8 * size * across, 0.02 + 0.6 * v + size * down)
+    marker = position.view.to_body(
+        (0.02 + 0.06 * u if letter == "R" else 0.92) + 0.8 * size * across,
+        0.02 + 0.6 * v + size * down,
+    )
     # A lead is a Bezier curve of four points: their weights along it, (4, 300).
     bezier = np.concatenate(
         [(1 - ALONG) ** 3, 3 * ALONG * (1 - ALONG) ** 2, 3 * ALONG * ALONG * (1 - ALONG), ALONG**3]
     )
     return [
-        Tube(*marker, 0.1 * body.scale, MU["lead"]),
+        Tube(*marker, radius=0.1 * body.scale, mu=MU["lead"]),
         *(
             Tube(
-                (x @ bezier)[None] * body.width,
-                (0.5 + y @ bezier)[None] * body.height,
-                0.09,
-                MU["lead"],
+                x=(x @ bezier)[None] * body.width,
+                y=(0.5 + y @ bezier)[None] * body.height,
+                radius=0.09,
+                mu=MU["lead"],
             )
             for x, y in position.leads
         ),
@@ -563,10 +583,15 @@ def healthy_body(rng, body, position):
     lung = lung_path(body, position)
     trunk = trunk_path(body, position)
     vessels = position.view.attenuation(body.vessels, 5) * smoothstep(lung, 1, 3)
-    gas = gas_path(body, position) * (lung < 2.2)
     texture = upsample(fractal_noise(rng, 26), GRID)
-    total = MU["soft tissue"] * np.maximum(trunk * (1 + 0.02 * texture) - lung - gas, 0)
+    total = MU["soft tissue"] * np.maximum(
+        trunk * (1 + 0.02 * texture) - lung - gas_path(body, position) * (lung < 2.2), 0
+    )
     total += MU["lung"] * lung * (1 + 0.1 * texture) + vessels + skeleton(body, position)
     total -= position.view.attenuation(airways(body), 12) * (trunk > 3)
-    total = np.maximum(total, 0) + position.view.attenuation(metal(body, position), 5)
-    return lung, trunk, vessels, total
+    return (
+        lung,
+        trunk,
+        vessels,
+        np.maximum(total, 0) + position.view.attenuation(metal(body, position), 5),
+    )

@@ -62,8 +62,7 @@ def develop(rng, position, healthy, added, trunk):
     """
     # The window is set on the body without its disease: nothing outside the lungs tells of it.
     plain = signal(block_mean(healthy, 4), position.scatter, position.sharpen, 2)[4:-4, 4:-4]
-    plain = plain[block_mean(trunk, 4)[4:-4, 4:-4] > 5]
-    least, greatest = np.percentile(plain, [2, 98]).tolist()
+    least, greatest = np.percentile(plain[block_mean(trunk, 4)[4:-4, 4:-4] > 5], [2, 98]).tolist()
     low = least * position.black
     high = low + (greatest - low) * position.white
     # Quantum noise: a pixel of N photons varies by 1 / sqrt(N).
@@ -72,7 +71,6 @@ def develop(rng, position, healthy, added, trunk):
     full = upsample(seen, SIZE) + noise * rng.standard_normal((SIZE, SIZE), dtype=np.float32)
     # The curve from signal to gray level, as a table of 4096 steps from black to 1.2 of the window.
     g = np.linspace(0, 1.2, 4096) ** position.gamma
-    knee = (1 - np.exp(-2.2 * g)) / (1 - math.exp(-2.2))
-    g = (1 - position.knee) * g + position.knee * knee
+    g = (1 - position.knee) * g + position.knee * (1 - np.exp(-2.2 * g)) / (1 - math.exp(-2.2))
     curve = np.clip(position.dark + position.gain * g + 0.5, 0, 255).astype(np.uint8)
     return curve[np.clip((full - low) * (4095 / 1.2 / (high - low)), 0, 4095).astype(np.int16)]

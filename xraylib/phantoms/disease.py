@@ -61,8 +61,7 @@ def draw_disease(patient, image_number=0, *, seed=0, disease=None):
     rng = random_stream(seed, patient, 2, image_number)
     diseased = rng.random() < PROPORTION_DISEASED
     name = str(rng.choice(list(DISEASES), p=list(DISEASES.values())))
-    by_lot = name if diseased else "normal"
-    return {None: by_lot, True: name, False: "normal"}.get(disease, disease)
+    return {None: name if diseased else "normal", True: name, False: "normal"}.get(disease, disease)
 
 
 def lobar(rng, body, x, y, noise, strength):
@@ -73,10 +72,13 @@ def lobar(rng, body, x, y, noise, strength):
     cx = rng.uniform(0.3, 0.6) * body.width
     rx = rng.uniform(0.45, 0.8) * body.width
     far = np.sqrt(ellipse((x - cx) / rx, (y - centre) / reach)) + 0.12 * noise
-    fissure = (y - centre) * (1 if rng.random() < 0.5 else -1)
-    fissure += rng.normal(0, 0.2) * (np.abs(x) / body.width - 0.5)
-    edge = smoothstep(-fissure, -0.85 * reach, -0.65 * reach)
-    return smoothstep(-far, -1.25, -0.45) * edge * smoothstep(x, -0.5, 0.5)
+    fissure = (y - centre) * (1 if rng.random() < 0.5 else -1)  # above it or below it
+    fissure += rng.normal(0, 0.2) * (np.abs(x) / body.width - 0.5)  # aslant
+    return (
+        smoothstep(-far, -1.25, -0.45)
+        * smoothstep(-fissure, -0.85 * reach, -0.65 * reach)
+        * smoothstep(x, -0.5, 0.5)
+    )
 
 
 def bronchopneumonia(rng, body, x, y, noise, strength):
@@ -93,16 +95,19 @@ def bronchopneumonia(rng, body, x, y, noise, strength):
 
 def interstitial(rng, body, x, y, noise, strength):
     """Draw thickened walls on both sides, most about the hila, in a fine and a coarse texture."""
-    across = (np.abs(x) - 2.5 * body.scale) / (4.2 * body.scale)
-    hila = np.exp(-ellipse(across, (y - 0.5) * (body.height / (6 * body.scale))))
+    hila = np.exp(
+        -ellipse(
+            (np.abs(x) - 2.5 * body.scale) / (4.2 * body.scale),
+            (y - 0.5) * (body.height / (6 * body.scale)),
+        )
+    )
     texture = 0.3 * noise + 0.2 * fractal_noise(rng, 60, 2)
     return 0.65 * (hila + rng.uniform(0.1, 0.5)) * np.clip(0.85 + texture, 0.2, 2)
 
 
 def effusion(rng, body, x, y, noise, strength):
     """Draw fluid in the pleural space: a level that climbs at the side wall, and a veil above."""
-    climb = 0.3 * (np.abs(x) / body.width - 0.6) * (1 - 0.4 * strength)
-    level = y - 0.92 + 0.45 * strength + climb
+    level = y - 0.92 + 0.45 * strength + 0.3 * (np.abs(x) / body.width - 0.6) * (1 - 0.4 * strength)
     return np.maximum(smoothstep(level, -0.06, 0.10), 0.15) * smoothstep(x, -0.5, 0.5)
 
 
@@ -136,8 +141,8 @@ def filling(rng, body, view, disease, strength):
     x, y = (block_mean(a, 2) for a in view.grid)  # (160, 160): all of it is smooth
     noise = fractal_noise(rng, 20)
     side = -1 if rng.random() < 0.5 else 1
-    f = SHAPES[disease](rng, body, side * x, y / body.height, noise, strength)
-    return upsample(np.clip(f * strength, 0, 0.97).astype(np.float32), GRID)
+    f = SHAPES[disease](rng, body, side * x, y / body.height, noise, strength) * strength
+    return upsample(np.float32(f.clip(0, 0.97)), GRID)
 
 
 def opacities(rng, body, view, disease, lung, lungs, vessels):

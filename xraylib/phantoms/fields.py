@@ -78,8 +78,14 @@ def smooth_union(*shapes, hardness=5.0):
     >>> smooth_union(np.array([0.0, 4.0]), np.array([4.0, 4.0])).round(3).tolist()
     [1.0, 0.0]
     """
-    total = sum(np.exp(-hardness * np.minimum(shape, 9)) for shape in shapes)
-    return np.sqrt(np.clip(1 + np.log(total) / hardness, 0, 1))
+    return np.sqrt(
+        np.clip(
+            1
+            + np.log(sum(np.exp(-hardness * np.minimum(shape, 9)) for shape in shapes)) / hardness,
+            0,
+            1,
+        )
+    )
 
 
 def smoothstep(x, low, high):
@@ -104,8 +110,12 @@ def upsample(a, side):
     """
     while len(a) < side:  # rows, transpose, and then what were columns
         padded = np.concatenate([a[:1], a, a[-1:]])
-        a = np.stack([0.75 * a + 0.25 * padded[:-2], 0.75 * a + 0.25 * padded[2:]], axis=1)
-        a = a.reshape(-1, a.shape[2]).T  # (n, 2, m) to (2 n, m) to (m, 2 n)
+        # (n, 2, m) to (2 n, m) to (m, 2 n)
+        a = (
+            np.stack([0.75 * a + 0.25 * padded[:-2], 0.75 * a + 0.25 * padded[2:]], axis=1)
+            .reshape(-1, a.shape[1])
+            .T
+        )
     return np.ascontiguousarray(a)
 
 
@@ -128,7 +138,7 @@ def blur(a, sigma):
     Examples
     --------
     >>> blur(np.eye(3), 0.5).round(2)[1].tolist()
-    [0.17, 0.64, 0.17]
+    [0.18, 0.64, 0.18]
     """
     return ndimage.gaussian_filter(a, sigma, mode="nearest", truncate=2.5)
 

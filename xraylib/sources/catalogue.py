@@ -1,4 +1,4 @@
-"""One table that describes every source: what it is, of whom, under which licence, what is missing."""
+"""One table that describes every source: of whom it is, under which licence, what is missing."""
 
 from dataclasses import dataclass
 
@@ -52,7 +52,7 @@ SOURCES = {
         ),
         sizes={"train": 4077, "validation": 1165, "test": 582},
         missing=(
-            "the original split: images, not patients, were divided at random, so patients appear in "
+            "the original split: images, not patients, were divided at random, so patients are in "
             "several splits; 32 exact duplicates of 5,856 were removed; stretched to 640×640"
         ),
     ),

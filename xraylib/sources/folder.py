@@ -26,7 +26,7 @@ SPLIT_NAMES = {
     "validation": ("validation", "val", "valid"),
     "test": ("test",),
 }
-#: An archive of images unpacks to about its own size; one of more than so many times that is a bomb.
+#: An archive of images unpacks to about its own size; one of so many times that is a bomb.
 MAX_EXPANSION = 20
 
 
