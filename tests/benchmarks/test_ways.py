@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
 import numpy as np
+from benchmarks.test_speed import medians, reference, split_of
 from PIL import Image
-from test_speed import medians, reference, split_of
 
 from xraylib.preprocessing import preprocess_split
 
