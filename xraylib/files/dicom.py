@@ -53,10 +53,10 @@ def read_dicom(content, check_size):
     values = pixels.pixel_array(dataset, index=0)
     bits = dataset.BitsStored
 
-    # Colour: the upper eight bits.
+    # Colour: the upper eight bits; a palette has as many as its type.
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         values = pixels.apply_color_lut(values, dataset)
-        bits = 8 * values.itemsize
+        return (values >> 8 * (values.itemsize - 1)).astype(np.uint8)
     if values.ndim == 3:
         return (values >> max(bits - 8, 0)).astype(np.uint8)
 
@@ -69,6 +69,8 @@ def read_dicom(content, check_size):
         if dataset.get(table):
             ends = [0, 2 ** dataset[table][0].LUTDescriptor[2] - 1]
     low, high = sorted(ends) if dataset.get("WindowWidth") is None else ends
-    levels = np.clip((pixels.apply_voi_lut(values, dataset) - low) / (high - low), 0, 1)
-    # What is white in MONOCHROME1 is 0: there, 1 - levels.
-    return np.abs((dataset.PhotometricInterpretation == "MONOCHROME1") - levels).astype(np.float32)
+    levels = (
+        (pixels.apply_voi_lut(values, dataset).astype(np.float32) - np.float32(low))
+        / np.float32(high - low)
+    ).clip(0, 1)
+    return 1 - levels if dataset.PhotometricInterpretation == "MONOCHROME1" else levels
