@@ -172,7 +172,7 @@ def test_a_folder(benchmark, files, way):
 @BOTH
 @pytest.mark.benchmark(group="importing data, preprocessing, plotting (plain: what they need)")
 def test_imports(benchmark, way):
-    needs = "datasets, filelock, huggingface_hub, joblib, matplotlib.pyplot, numpy, PIL.Image, "
+    needs = "datasets, filelock, httpx2, joblib, matplotlib.pyplot, numpy, PIL.Image, "
     needs += "pyarrow, scipy.ndimage, seaborn, simplejpeg, tqdm.auto"
     code = (
         f"import {needs}" if way == "plain" else "from xraylib import data, preprocessing, plotting"
