@@ -49,8 +49,10 @@ def main():
     if command == "publish" and data.is_synthetic(splits):
         fix = "set XRAYLIB_SOURCE, or go where the Hub can be reached"
         sys.exit(f"Notebooks are published with real images: {fix}.")
-    pattern = "0[1-6]_*.ipynb" if command == "run" else "**/[0-9]*.ipynb"
-    paths = sorted((ROOT / "notebooks").glob(pattern))
+    lessons = ROOT / "notebooks"
+    paths = sorted(lessons.glob("0[1-6]_*.ipynb" if command == "run" else "[0-9]*.ipynb"))
+    if command != "run":  # exercises are left to the reader
+        paths += sorted(lessons.glob("solutions/[0-9]*.ipynb"))
     executed = {
         path: execute(path, f"[{number}/{len(paths)}]") for number, path in enumerate(paths, 1)
     }

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from lessons import LESSONS, SOLUTIONS
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
 ROOT = Path(__file__).parents[2]
 PLACE = ROOT / "build" / "e2e"
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("**/[0-9]*.ipynb"))
+NOTEBOOKS = [*LESSONS, *SOLUTIONS]
 STATE = """() => {
   const panel = window.jupyterapp.shell.currentWidget;
   const cells = panel.content.widgets.map(w => w.model).filter(m => m.type === 'code' && m.sharedModel.source.trim());

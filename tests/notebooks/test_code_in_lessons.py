@@ -120,7 +120,9 @@ def test_the_lessons_show_how_the_network_is_built_and_trained():
     ],
 )
 def test_a_lesson_calls_keras_itself(lesson, calls):
-    trees = [ast.parse(cell["source"]) for cell in code(FOLDER / f"{lesson}.ipynb") if executed(cell)]
+    trees = [
+        ast.parse(cell["source"]) for cell in code(FOLDER / f"{lesson}.ipynb") if executed(cell)
+    ]
     nodes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
     assert calls <= {getattr(node.func, "attr", None) for node in nodes}
 

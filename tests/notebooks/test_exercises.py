@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 from functools import lru_cache
 
 import matplotlib.pyplot as plt
@@ -71,6 +72,54 @@ def in_the_folder_of_solutions(monkeypatch):
     monkeypatch.chdir(FOLDER / "solutions")
     monkeypatch.setattr("IPython.display.display", lambda *args, **kwargs: None)
     plt.switch_backend("agg")
+
+
+@pytest.fixture
+def written(tmp_path):
+    """The cells of an exercise made from a small file of solutions."""
+
+    def cell(cell_type, source, number, *tags, **metadata):
+        metadata |= {"tags": [*tags]}
+        return {"cell_type": cell_type, "id": f"{number}", "metadata": metadata, "source": [source]}
+
+    cells = [
+        cell("markdown", "# Solutions: toys\n\nThey answer.", 0),
+        cell("code", "import math", 1),
+        cell("markdown", "## 1. Warm-up\n\nSee [others](02_x_solutions.ipynb).", 2),
+        cell("code", "x = 3", 3, "solution", blank="x = ...", wrong=["x = 2"]),
+        cell("code", "assert x == 3, 'x is not 3'\nprint('Correct.')", 4, "check"),
+        cell("markdown", "It is three.", 5, "answer"),
+    ]
+    path = tmp_path / "01_toys_solutions.ipynb"
+    path.write_text(
+        json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    )
+    return json.loads(exercises_of(path))["cells"]
+
+
+def test_an_exercise_has_the_blank_instead_of_the_solution(written):
+    assert "".join(written[3]["source"]) == "# Write your code here\nx = ..."
+    assert written[3]["metadata"] == {}
+
+
+def test_an_exercise_has_the_task_and_the_check_but_not_the_answer(written):
+    assert [cell["id"] for cell in written] == ["0", "1", "2", "3", "4"]
+
+
+def test_an_exercise_was_never_run(written):
+    code = [cell for cell in written if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+
+
+def test_an_exercise_begins_with_a_title_and_links_to_lesson_and_solutions(written):
+    start = "".join(written[0]["source"])
+    assert start.startswith("# Exercises: toys\n")
+    assert "](../01_toys.ipynb)" in start
+    assert "](../solutions/01_toys_solutions.ipynb)" in start
+
+
+def test_links_between_solutions_are_turned_to_their_folder(written):
+    assert "](../solutions/02_x_solutions.ipynb)" in "".join(written[2]["source"])
 
 
 @pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)

@@ -42,7 +42,9 @@ def test_figures_fit_into_the_column(path):
 
 @pytest.mark.parametrize("path", LESSONS, ids=stem)
 def test_code_cells_are_short(path):
-    cells = [cell for cell in code(path) if not any(tag.startswith("same-as") for tag in cell["tags"])]
+    cells = [
+        cell for cell in code(path) if not any(tag.startswith("same-as") for tag in cell["tags"])
+    ]
     assert [(cell["id"], len(lines(cell))) for cell in cells if len(lines(cell)) > LINES] == []
 
 

@@ -8,12 +8,14 @@ from lessons import FOLDER, LESSONS, ROOT, prose
 
 PAGES = [ROOT / "README.md", *sorted(FOLDER.rglob("*.md")), *sorted(FOLDER.rglob("[0-9]*.ipynb"))]
 CODE = re.compile(r"^(```|~~~).*?^\1|(`+)(?!`).*?(?<!`)\2(?!`)", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\]\(\s*<?([^()\s>]+(?:\([^()\s]*\))?)>?(?:\s+\"[^\"]*\")?\s*\)|(?:href|src)=\"([^\"]+)\"")
+LINK = re.compile(
+    r"\]\(\s*<?([^()\s>]+(?:\([^()\s]*\))?)>?(?:\s+\"[^\"]*\")?\s*\)|(?:href|src)=\"([^\"]+)\""
+)
 HEADING = re.compile(r"^#{1,6} +(.+?)(?: +#+)?$", re.MULTILINE)
 
 
 def links(path):
-    """Return the links of a page to other files or parts of it; addresses on the web are left out."""
+    """Return the links of a page to files or parts of them, none of those to the web."""
     found = ["".join(match) for match in LINK.findall(CODE.sub("", prose(path)))]
     return [link for link in found if not re.match(r"[a-z]+:", link)]
 
