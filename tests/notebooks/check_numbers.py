@@ -18,8 +18,9 @@ has to equal, rounded to its own digits,
       accuracy, sensitivity, specificity, auc or loss of the networks whose columns match, and
       their mean, min and max, on the images of a split (``part_darkest=test``: where that column
       says test; ``all``: every image);
-  ``<!-- computed: 277/280; 1 - 0.98**2 -->``
-      what comes out; each number in it has to be in an output or in the text beside it;
+  ``<!-- computed: 277/280; 1 - 0.98**2; log(2) -->``
+      what comes out (log, exp and sqrt are known); each number in it has to be below 10 and whole,
+      0.5, 1.96, 100, 1000, or in an output or in the text beside it;
   ``<!-- literature -->``, ``<!-- definition -->``
       somebody else's figure; a convention, a rule, the premise of a thought experiment. With
       numbers, only these: ``<!-- literature: 0.95, 70% -->``.
@@ -62,7 +63,7 @@ LEFT_ALONE = re.compile(
     r"|https?:\S+|doi:\S+|\b10\.\d{4,}/\S+|arXiv:\S+"
     r"|\b(?:Keras|TensorFlow|Python|NumPy|pandas|scikit-learn|JupyterLab|BY|version)"
     r" \d[\d.]*(?: to \d[\d.]*)?"
-    r"|95% (?:\w+ ){0,2}(?:confidence|intervals?)",
+    r"|95% (?:\w+ ){0,2}(?:confidence|intervals?)|middle 95%",
     re.DOTALL,
 )
 MEASURES = {
@@ -72,6 +73,9 @@ MEASURES = {
     "auc": roc_auc_score,
     "loss": lambda y, p: log_loss(y, p),
 }
+FUNCTIONS = {"log": math.log, "exp": math.exp, "sqrt": math.sqrt}
+ARITHMETIC = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.Constant)
+ARITHMETIC += (ast.Call, ast.Name, ast.expr_context)
 
 
 @dataclass
@@ -188,17 +192,14 @@ def _of_cells(values):
 def computed(text, known):
     """Return what an expression of numbers comes to; all its numbers must be known."""
     tree = ast.parse(text.strip(), mode="eval")
+    everything = known.measured | known.exact | {*range(10), 0.5, 1.96, 100, 1000}
     for node in ast.walk(tree):
-        allowed = (
-            ast.Constant | ast.BinOp | ast.UnaryOp | ast.operator | ast.unaryop | ast.Expression
-        )
-        if not isinstance(node, allowed):
+        if not isinstance(node, ARITHMETIC) or getattr(node, "id", "log") not in FUNCTIONS:
             raise ValueError(f"{text} is more than arithmetic")
         value = getattr(node, "value", 0)
-        everything = known.measured | known.exact | {0, 1, 2, 100, 1000, 1.96}
-        if not any(math.isclose(value, other) for other in everything):
+        if not any(math.isclose(value, number) for number in everything):
             raise ValueError(f"{value} in {text} is neither in an output nor in the text beside it")
-    value = float(eval(compile(tree, "", "eval"), {"__builtins__": {}}))
+    value = float(eval(compile(tree, "", "eval"), {"__builtins__": {}}, FUNCTIONS))
     return Known({value}, {value})
 
 
