@@ -15,6 +15,10 @@ import re
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
 REMINDER = "# Write your code here"
 INTRODUCTION = """{title}
 
@@ -45,15 +49,19 @@ def sheet_of(path):
 
 def exercises_of(path):
     """Return the exercises that belong to a file of solutions, as the text of a notebook."""
-    notebook = json.loads(path.read_text(encoding="utf-8"))
-    first, *cells = notebook["cells"]
+    first, *cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     introduction = INTRODUCTION.format(
         title=_title_of(first),
         lesson=path.name.replace("_solutions", ""),
         solutions=path.name,
     )
     cells = [_blanked(cell) for cell in cells if "answer" not in tags_of(cell)]
-    notebook["cells"] = [_cell("markdown", first["id"], introduction), *cells]
+    notebook = {
+        "cells": [_cell("markdown", first["id"], introduction), *cells],
+        "metadata": METADATA,
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
     return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 

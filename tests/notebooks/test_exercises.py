@@ -3,7 +3,7 @@
 import contextlib
 import io
 import json
-from functools import lru_cache
+from functools import cache
 
 import matplotlib.pyplot as plt
 import pytest
@@ -39,7 +39,7 @@ def run(cells, namespace):
     return printed.getvalue()
 
 
-@lru_cache(maxsize=1)
+@cache
 def namespaces(path):
     """The names before each exercise of a sheet, all earlier ones solved."""
     namespace, before_each = {"__name__": "__main__"}, []
@@ -91,9 +91,7 @@ def written(tmp_path):
         cell("markdown", "It is three.", 5, "answer"),
     ]
     path = tmp_path / "01_toys_solutions.ipynb"
-    path.write_text(
-        json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
-    )
+    path.write_text(json.dumps({"cells": cells}))
     return json.loads(exercises_of(path))["cells"]
 
 
