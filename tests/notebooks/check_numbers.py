@@ -6,6 +6,7 @@ has to equal, rounded to its own digits,
 
 - a number in a stored output of the same notebook, alternative texts included (0.9749 or 97.49%
   for 97.5%), or exactly a number that its code cells set (``epochs=20``, ``threshold = 0.99``);
+- or N/M where "N of the M" stands beside it and both are in stored outputs;
 - or something that an HTML comment beside it names. It holds for the paragraph, the list item or
   the row of a table in which it stands; on the line right after a table, for all its rows:
 
@@ -229,11 +230,19 @@ def claims(text):
     return [(c, context) for c, context in found if c["percent"] or "." in c["number"]]
 
 
+def ratios(text, known):
+    """Return N/M for each "N of the M" in a text whose two numbers are known."""
+    pairs = re.findall(rf"({NUMBER}) of (?:the |all |its )?({NUMBER})", text)
+    pairs = [[float(number.replace(",", "")) for number in pair] for pair in pairs]
+    values = {part / whole for part, whole in pairs if {part, whole} <= known.measured and whole}
+    return Known(values, values)
+
+
 def unmatched(markdown, known, folder):
     """List what is wrong with the numbers of a Markdown text, in words."""
     problems = []
     for text, marks in blocks(markdown):
-        local, exempt = known, set()
+        local, exempt = known | ratios(text, known), set()
         beside = numbers_in(LEFT_ALONE.sub(" ", text))
         for kind, words in marks:
             try:

@@ -22,7 +22,7 @@ def page(tmp_path):
         output = {
             "output_type": "stream",
             "name": "stdout",
-            "text": ["accuracy 0.9749, 12 errors\n"],
+            "text": ["accuracy 0.9749, 12 errors in 480\n"],
         }
         common = {"metadata": {}, "id": "a"}
         cells = [
@@ -78,6 +78,7 @@ def changed(number):
         "97.49% are correct, about 97.5% or 97%, or 0.975",
         "an error of 2.5 points <!-- computed: 100 - 97.5 --> from 97.5%",
         "a learning rate of 0.001",
+        "12 of the 480 images (2.5%) are errors",
         "`x = 0.5`, [a link](0.55.md), doi:10.1016/j.cell.2018.02.010",
         "Keras 3.15, Python 3.11 to 3.13",
         "```\n0.123\n```",
@@ -110,6 +111,8 @@ def test_numbers_that_have_a_source_pass(page, results, text):
         "−0.975",
         "from 96.5 to 97.5%",
         "a learning rate of 0.002",
+        "12 of the 480 images (2.6%) are errors",
+        "13 of the 480 images (2.7%) are errors",
         "a 90% interval",
         "0.83\n\n<!-- literature -->",
         "others found 83% and we 0.965 <!-- literature: 83% -->",
