@@ -14,16 +14,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from lessons import LESSONS, SOLUTIONS
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
 ROOT = Path(__file__).parents[2]
 PLACE = ROOT / "build" / "e2e"
-NOTEBOOKS = [
-    path
-    for path in sorted((ROOT / "notebooks").glob("**/[0-9]*.ipynb"))
-    if path.parent.name != "exercises"  # their blanks raise errors, as they should
-]
+NOTEBOOKS = [*LESSONS, *SOLUTIONS]
 STATE = """() => {
   const panel = window.jupyterapp.shell.currentWidget;
   const models = panel.content.widgets.map(w => w.model);
