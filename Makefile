@@ -12,6 +12,7 @@ test: $(VENV)/installed
 torture: $(VENV)/installed
 	$(BIN)/python -m pytest -n 0 tests/torture
 bench: $(VENV)/installed
+	$(PIP) --quiet --editable ".[bench]"
 	$(BIN)/python -m pytest -n 0 tests/benchmarks $(if $(IMAGES),--images $(IMAGES))
 e2e: $(VENV)/installed
 	$(PIP) --quiet playwright

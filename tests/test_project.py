@@ -12,11 +12,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from lessons import LESSONS, SOLUTIONS
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-NOTEBOOKS = sorted((ROOT / "notebooks").rglob("[0-9]*.ipynb"))
+NOTEBOOKS = [*LESSONS, *SOLUTIONS]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 SOURCES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
@@ -169,13 +170,6 @@ def test_no_path_of_a_machine_stands_in_a_file():
         if not name.endswith(".png") and (ROOT / name).exists():
             stray = STRAY_PATH.search((ROOT / name).read_text(encoding="utf-8"))
             assert not stray, f"{name}: {stray[0]}"
-
-
-def test_what_the_readme_links_to_is_there():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    links = re.findall(r"\]\((?!https?:|#)([^)]+)\)", text)
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 def test_the_readme_names_every_room():

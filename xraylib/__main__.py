@@ -11,6 +11,7 @@ import argparse
 import base64
 import html
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -47,10 +48,14 @@ def main():
     splits = data.load_splits()
     print(data.describe(splits), flush=True)
     if command == "publish" and data.is_synthetic(splits):
-        fix = "set XRAYLIB_SOURCE, or go where the Hub can be reached"
-        sys.exit(f"Notebooks are published with real images: {fix}.")
-    pattern = "0[1-6]_*.ipynb" if command == "run" else "**/[0-9]*.ipynb"
-    paths = sorted((ROOT / "notebooks").glob(pattern))
+        sys.exit(
+            "Notebooks are published with real images: set XRAYLIB_SOURCE, or go where the Hub "
+            "can be reached."
+        )
+    lessons = ROOT / "notebooks"
+    paths = sorted(lessons.glob("0[1-6]_*.ipynb" if command == "run" else "[0-9]*.ipynb"))
+    if command != "run":  # exercises are left to the reader
+        paths += sorted(lessons.glob("solutions/[0-9]*.ipynb"))
     executed = {
         path: execute(path, f"[{number}/{len(paths)}]") for number, path in enumerate(paths, 1)
     }
@@ -80,11 +85,13 @@ def execute(path, progress):
 
 
 def publish(executed, splits):
-    """Store the executed notebooks in place, and the figures of cells tagged ``img:NAME``."""
+    """Store executed notebooks in place, figures of cells tagged ``img:NAME``, and exercises."""
     for path, notebook in executed.items():
         atomic_write(path, f"{nbformat.writes(notebook).rstrip()}\n".encode())
         for name, png in tagged_figures(notebook):
             atomic_write(ROOT / "imgs" / f"{name}.png", png)
+    generator = ROOT / "notebooks" / "make_exercises.py"
+    subprocess.run([sys.executable, generator], check=True)
 
 
 def tagged_figures(notebook):

@@ -317,8 +317,9 @@ def split_by_patient(splits, seed=0):
     labels = np.asarray(pool["label"])[order]
     patients = np.asarray([patient_of(name) for name in names[order]])
     if len(set(patients)) < 10:
-        count = len(set(patients))
-        raise ValueError(f"{count} patients are too few to split by patient: ten are needed.")
+        raise ValueError(
+            f"{len(set(patients))} patients are too few to split by patient: ten are needed."
+        )
 
     # Ten parts without a shared patient: seven, two and one of them.
     folds = StratifiedGroupKFold(10, shuffle=True, random_state=seed)

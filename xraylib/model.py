@@ -147,14 +147,32 @@ def predict_proba(model, X, batch_size=128):
     X = np.asarray(X, np.float32)
     check_arrays(X, shape=model.input_shape[1:])
     batches = [X[start : start + batch_size] for start in range(0, len(X), batch_size)]
-    logits = [_logits(model, tf.constant(batch)).numpy() for batch in batches]
+    logits = [logits_of(model, tf.constant(batch)).numpy() for batch in batches]
     logits = np.concatenate([np.empty((0, 2), np.float32), *logits])  # (n, 2), also for no image
     return tf.nn.softmax(logits).numpy()[:, 1]
 
 
 @tf.function(reduce_retracing=True)
-def _logits(model, x):
-    """Give the values before the last layer's sigmoid, or the outputs of a network without one."""
+def logits_of(model, x):
+    """Compute the two logits, the values before the last layer's sigmoid if it has one.
+
+    Traced once for each network, so that one image takes a millisecond, not Keras's ninety.
+
+    Parameters
+    ----------
+    model : keras.Model
+        As in `predict_proba`.
+    x : (n, size, size, 1) float32 tensor in [0, 1]
+
+    Returns
+    -------
+    (n, 2) float32 tensor
+
+    Examples
+    --------
+    >>> logits_of(build_model(), tf.zeros((3, 28, 28, 1))).shape.as_list()
+    [3, 2]
+    """
     *body, last = model.layers
     if getattr(last, "activation", None) is not keras.activations.sigmoid:
         return model(x, training=False)

@@ -104,7 +104,7 @@ def subplots(rows, columns, size):
 
 
 def draw_image(axis, image, title="", cmap="gray", vmin=0, vmax=None):
-    """Draw one image without axes, in shades of grey unless told otherwise.
+    """Draw one image without axes, in shades of gray unless told otherwise.
 
     Parameters
     ----------
@@ -246,7 +246,7 @@ def plot_steps(images, titles):
 
 
 def plot_intensities(X, y):
-    """Draw how the grey values of all pixels are distributed in each class.
+    """Draw how the gray values of all pixels are distributed in each class.
 
     Parameters
     ----------
@@ -275,9 +275,9 @@ def plot_intensities(X, y):
             linewidth=2,
         )
     axis.set(
-        xlabel="grey value (0 = black, 1 = white)",
+        xlabel="gray value (0 = black, 1 = white)",
         ylabel="proportion of pixels",
-        title="Grey values by class",
+        title="Gray values by class",
     )
     axis.legend(frameon=False)
     return figure
@@ -311,7 +311,7 @@ def plot_mean_images(X, y):
     drawn = draw_image(
         axes[2], pneumonia - normal, "PNEUMONIA minus NORMAL", "PuOr_r", vmin=-limit, vmax=limit
     )
-    figure.colorbar(drawn, ax=axes[2], label="difference of grey values", shrink=0.85)
+    figure.colorbar(drawn, ax=axes[2], label="difference of gray values", shrink=0.85)
     return figure
 
 

@@ -1,5 +1,6 @@
-"""Images for the benchmarks, and one table of ratios at the end."""
+"""Images for the benchmarks; one table of ratios at the end, and in ``notebooks/results/``."""
 
+import csv
 import os
 import platform
 import zipfile
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROWS = []
+TIMINGS = Path(__file__).parents[2] / "notebooks" / "results" / "timings.csv"
 
 
 def pytest_addoption(parser):
@@ -70,3 +72,8 @@ def pytest_terminal_summary(terminalreporter, config):
         )
         for what, plain, ours, ratio in [*rows, *ROWS]:
             terminalreporter.write_line(f"| {what} | {plain} | {ours} | {ratio:.2f} |")
+        with TIMINGS.open("w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["what", "plain", "ours", "ratio"])
+            for what, plain, ours, ratio in [*rows, *ROWS]:
+                writer.writerow([what, plain, ours, f"{ratio:.2f}"])

@@ -172,8 +172,8 @@ def test_a_folder(benchmark, files, way):
 @BOTH
 @pytest.mark.benchmark(group="importing data, preprocessing, plotting (plain: what they need)")
 def test_imports(benchmark, way):
-    needs = "datasets, filelock, huggingface_hub, joblib, matplotlib.pyplot, numpy, PIL.Image, pyarrow, scipy.ndimage, "
-    needs += "seaborn, simplejpeg, tqdm.auto"
+    needs = "datasets, filelock, httpx2, joblib, matplotlib.pyplot, numpy, PIL.Image, "
+    needs += "pyarrow, scipy.ndimage, seaborn, simplejpeg, tqdm.auto"
     code = (
         f"import {needs}" if way == "plain" else "from xraylib import data, preprocessing, plotting"
     )
@@ -189,7 +189,8 @@ PEAK = """if True:
     from xraylib.sources.folder import FEATURES
     count, paths = int(sys.argv[1]), json.load(sys.stdin)
     paths = (paths * count)[:count]
-    columns = {"image": [{"path": path, "bytes": None} for path in paths], "label": [0] * count, "file_name": paths}
+    images = [{"path": path, "bytes": None} for path in paths]
+    columns = {"image": images, "label": [0] * count, "file_name": paths}
     split = Dataset.from_dict(columns, features=FEATURES)
     preprocessing.preprocess_split(split.select(range(300)))
     start = time.monotonic()
@@ -200,7 +201,10 @@ PEAK = """if True:
 
 
 class Peak:
-    """How far the resident memory of this process rises meanwhile: `grown`, in MiB, sampled every millisecond."""
+    """How far the resident memory of this process rises meanwhile.
+
+    `grown` is in MiB, from samples every millisecond.
+    """
 
     def __enter__(self):
         self.process, self.over = psutil.Process(), threading.Event()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from xraylib.beyond import grad_cam, occlusion, peaks_inside, train_better_model
-from xraylib.model import train_model
+from xraylib.model import predict_proba, train_model
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,12 @@ def test_maps_of_the_reference_network_point_at_the_evidence(reference, rings, m
 def test_occlusion_maps_of_the_better_network_point_at_the_evidence(better, rings):
     # Its last feature maps are 4 by 4 and each sees the whole image: Grad-CAM need not point at it.
     assert proportion_on_the_left(occlusion(better, positives(rings))) > 0.8
+
+
+def test_a_network_that_is_all_but_certain_still_has_maps(reference, rings):
+    X = positives(rings)
+    assert predict_proba(reference, X).min() > 1 - 1e-6  # rounding would hide a fall of this
+    assert occlusion(reference, X).max((1, 2)).min() == 1
 
 
 def test_peaks_are_read_at_the_right_place():

@@ -1,6 +1,6 @@
 """Every notebook in JupyterLab in headless Chromium, as a reader runs it: ``make e2e``.
 
-Needs a Chromium browser on the PATH. Screenshots and the notebooks that ran are left in ``build/e2e``.
+Needs a Chromium browser on the PATH. Screenshots and the notebooks that ran stay in ``build/e2e``.
 """
 
 import os
@@ -14,21 +14,26 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from lessons import LESSONS, SOLUTIONS
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
 ROOT = Path(__file__).parents[2]
 PLACE = ROOT / "build" / "e2e"
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("**/[0-9]*.ipynb"))
+NOTEBOOKS = [*LESSONS, *SOLUTIONS]
 STATE = """() => {
   const panel = window.jupyterapp.shell.currentWidget;
-  const cells = panel.content.widgets.map(w => w.model).filter(m => m.type === 'code' && m.sharedModel.source.trim());
-  const outputs = cells.flatMap(m => [...Array(m.outputs.length).keys()].map(i => m.outputs.get(i).toJSON()));
+  const models = panel.content.widgets.map(w => w.model);
+  const cells = models.filter(m => m.type === 'code' && m.sharedModel.source.trim());
+  const outputs = cells.flatMap(
+    m => [...Array(m.outputs.length).keys()].map(i => m.outputs.get(i).toJSON())
+  );
+  const stderr = outputs.filter(o => o.output_type === 'stream' && o.name === 'stderr');
   return {
     status: panel.sessionContext.session?.kernel?.status,
     waiting: cells.filter(m => !m.executionCount || m.executionState === 'running').length,
     errors: outputs.filter(o => o.output_type === 'error').map(o => o.ename + ': ' + o.evalue),
-    red: outputs.filter(o => o.output_type === 'stream' && o.name === 'stderr').map(o => String(o.text)),
+    red: stderr.map(o => String(o.text)),
   };
 }"""
 
@@ -89,7 +94,8 @@ def test_a_notebook_runs_in_the_browser(lab, browser, path):
     page = browser.new_page(viewport={"width": 1200, "height": 1600})
     page.goto(f"{lab}/lab/tree/{path.relative_to(ROOT / 'notebooks').as_posix()}?reset")
     page.wait_for_function(
-        "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'",
+        "() => window.jupyterapp?.shell.currentWidget"
+        "?.sessionContext?.session?.kernel?.status === 'idle'",
         timeout=120_000,
     )
     page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')", None)
@@ -103,9 +109,7 @@ def test_a_notebook_runs_in_the_browser(lab, browser, path):
     assert not state["red"]
     page.screenshot(path=PLACE / f"{path.stem}-end.png")
     cells = nbformat.read(path, 4).cells
-    at = next(
-        (number for number, cell in enumerate(cells) if "plotting.explore(" in cell.source), None
-    )
+    at = next((number for number, cell in enumerate(cells) if "Explorer(" in cell.source), None)
     page.evaluate("at => window.jupyterapp.shell.currentWidget.content.scrollToItem(at)", at or 0)
     if at is not None:
         widget = page.locator(".jp-OutputArea-output:has(.widget-slider)").first

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from xraylib.beyond.calibration import log_odds
 from xraylib.beyond.residual import NormalizedViews
-from xraylib.model import predict_proba
+from xraylib.model import logits_of
 from xraylib.quiet import keras, ops, tf
 
 
@@ -146,14 +145,15 @@ def peaks_inside(maps, masks):
 
 def _log_odds_of(model):
     """A function from images to the log odds of PNEUMONIA, traced: it is asked once a patch."""
-    if not _is_better(model):
-        return lambda X: log_odds(predict_proba(model, X))
-    network = _network_of(model)
+    network = _network_of(model) if _is_better(model) else None
     views = NormalizedViews()
 
     @tf.function(autograph=False)
     def log_odds_of(x):
-        logits = tf.reduce_mean(network(views(x), training=False), 1)
+        if network is None:
+            logits = logits_of(model, x)
+        else:
+            logits = tf.reduce_mean(network(views(x), training=False), 1)
         return logits[:, 1] - logits[:, 0]
 
     return lambda X: log_odds_of(tf.constant(X, tf.float32)).numpy()

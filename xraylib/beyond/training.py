@@ -126,7 +126,11 @@ def _restore(variables, checkpoint_dir):
     if checkpoint_dir is None or not (checkpoint_dir / STATE).exists():
         return {}
     try:
-        with np.load(checkpoint_dir / STATE, allow_pickle=False) as state:
+        # Opened here, since NumPy leaves a damaged file open.
+        with (
+            open(checkpoint_dir / STATE, "rb") as file,
+            np.load(file, allow_pickle=False) as state,
+        ):
             history = json.loads(str(state["history"]))
             values = [state[f"{number:04}"] for number in range(len(variables))]
         for variable, value in zip(variables, values, strict=True):

@@ -83,8 +83,9 @@ def read_image(image, name, side):
     >>> image.size, box
     ((124, 147), (0, 0, 123.25, 146.5))
     """
-    known = str | os.PathLike | bytes | bytearray | memoryview | Image.Image | np.ndarray
-    if not isinstance(image, known):
+    if not isinstance(
+        image, str | os.PathLike | bytes | bytearray | memoryview | Image.Image | np.ndarray
+    ):
         raise TypeError(f"{name}: give a path, bytes, a PIL image or a uint8 array.")
     try:
         if isinstance(image, np.ndarray):
@@ -133,16 +134,16 @@ def _from_jpeg(content, side):
 
     # Halved sides only, as in Pillow: left to itself, the decoder would also take 3/8, 5/8 and 7/8.
     factor = next((n for n in (8, 4, 2) if min(height, width) >= n * side), 1)
-    pixels = decode_jpeg(
-        content,
-        "GRAY",
-        min_height=math.ceil(height / factor),
-        min_width=math.ceil(width / factor),
+    box = (0, 0, width / factor, height / factor)
+    image = Image.fromarray(
+        decode_jpeg(
+            content, "GRAY", min_width=math.ceil(box[2]), min_height=math.ceil(box[3])
+        ).squeeze(axis=2)
     )
-    image = Image.fromarray(pixels[:, :, 0])
-    if (start := content.find(b"Exif\0\0", 0, content.find(JPEG_SCAN))) > 0:
-        image.getexif().load(content[start:])
-    return _upright(image, (0, 0, width / factor, height / factor))
+    if (exif := content.find(b"Exif\0\0", 0, content.find(JPEG_SCAN))) < 0:
+        return image, box
+    image.getexif().load(content[exif:])
+    return _upright(image, box)
 
 
 def _from_file(content, side):
@@ -178,18 +179,17 @@ def _upright(image, box=None):
         top = image.height - height if orientation in (3, 4, 7, 8) else 0
         box = (left, top, left + width, top + height)
 
-    if image.mode.startswith(
-        ("I", "F")
-    ):  # 16-bit and float gray: PIL's own convert would clip at 255
+    # 16-bit and float gray from its whole range, where Pillow's own convert would clip at 255.
+    if image.mode.startswith(("I", "F")):
         values = np.asarray(image, np.float32)
         if not np.isfinite(values).all():
             raise ValueError("some pixels are not numbers")
-        top = 65535 if image.mode.startswith("I") else (255 if values.max() > 1 else 1)
+        white = 65535 if image.mode.startswith("I") else (255 if values.max() > 1 else 1)
         image = Image.fromarray(
-            np.clip(values / np.float32(top) * 255 + 0.5, 0, 255).astype(np.uint8)
+            (values / np.float32(white) * 255 + 0.5).clip(0, 255).astype(np.uint8)
         )
     elif image.has_transparency_data:
-        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        black = Image.new("RGBA", image.size, "black")
         image = Image.alpha_composite(black, image.convert("RGBA")).convert("RGB")
     elif image.mode not in ("L", "RGB"):
         image = image.convert("L" if image.mode == "1" else "RGB")

@@ -28,13 +28,14 @@ def read_dicom(content, check_size):
     Raises
     ------
     ValueError
-        pydicom is not installed, the file has no pixels, or it is deflated. pydicom itself raises
-        errors of many types for damaged files.
+        pydicom is not installed, or the file is deflated. For files that are damaged or have no
+        image, pydicom raises errors of many types.
 
     Examples
     --------
+    >>> from pathlib import Path
     >>> from pydicom.data import get_testdata_file
-    >>> content = open(get_testdata_file("MR_small.dcm"), "rb").read()
+    >>> content = Path(get_testdata_file("MR_small.dcm")).read_bytes()
     >>> read_dicom(content, check_size=print).shape
     4096
     (64, 64)
@@ -46,16 +47,16 @@ def read_dicom(content, check_size):
     if b"1.2.840.10008.1.2.1.99" in content[:2000]:  # a transfer syntax that unpacks to any size
         raise ValueError("deflated DICOM files are not read: store it uncompressed")
     dataset = dcmread(io.BytesIO(content))
-    if "PixelData" not in dataset:
-        raise ValueError("a DICOM file without an image")
-    check_size(dataset.Rows * dataset.Columns * dataset.SamplesPerPixel)
+    check_size(
+        dataset.get("Rows", 0) * dataset.get("Columns", 0) * dataset.get("SamplesPerPixel", 1)
+    )
     values = pixels.pixel_array(dataset, index=0)
     bits = dataset.BitsStored
 
-    # Colour: the upper eight bits.
+    # Colour: the upper eight bits; a palette has as many as its type.
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         values = pixels.apply_color_lut(values, dataset)
-        bits = 8 * values.itemsize
+        return (values >> 8 * (values.itemsize - 1)).astype(np.uint8)
     if values.ndim == 3:
         return (values >> max(bits - 8, 0)).astype(np.uint8)
 
@@ -68,6 +69,8 @@ def read_dicom(content, check_size):
         if dataset.get(table):
             ends = [0, 2 ** dataset[table][0].LUTDescriptor[2] - 1]
     low, high = sorted(ends) if dataset.get("WindowWidth") is None else ends
-    levels = np.clip((pixels.apply_voi_lut(values, dataset) - low) / (high - low), 0, 1)
-    inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
-    return (1 - levels if inverted else levels).astype(np.float32)
+    levels = (
+        (pixels.apply_voi_lut(values, dataset).astype(np.float32) - np.float32(low))
+        / np.float32(high - low)
+    ).clip(0, 1)
+    return 1 - levels if dataset.PhotometricInterpretation == "MONOCHROME1" else levels

@@ -188,8 +188,10 @@ def cached(name, key, make):
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder.with_name(f".{folder.name}.lock")).acquire()
     except OSError as error:
-        fix = "make it writable, or set XRAYLIB_CACHE to a folder that is"
-        raise OSError(f"Nothing can be cached in {folder.parent} ({error}): {fix}.") from error
+        raise OSError(
+            f"Nothing can be cached in {folder.parent} ({error}): make it writable, or set "
+            "XRAYLIB_CACHE to a folder that is."
+        ) from error
     with lock:
         if not is_whole(folder):
             _fill(folder, make)
@@ -211,8 +213,10 @@ def _fill(folder, make):
     except Exception as error:
         # Libraries word a full disk in many ways (NumPy: "requested and written"), so ask the disk.
         if shutil.disk_usage(folder.parent).free < 1_000_000:
-            fix = "make room, or set XRAYLIB_CACHE to a folder on another disk"
-            raise OSError(f"The disk of {folder.parent} is full: {fix}.") from error
+            raise OSError(
+                f"The disk of {folder.parent} is full: make room, or set XRAYLIB_CACHE to a folder "
+                "on another disk."
+            ) from error
         raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)

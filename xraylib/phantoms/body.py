@@ -262,7 +262,7 @@ class Position:
     border: np.ndarray  # (2, 2) pixels of the grid that are shut: top, bottom; left, right
     scatter: float  # scattered photons per primary photon
     focus: float  # pixels of the grid, standard deviation of the blur
-    photons: float  # number per pixel in air
+    photons: float  # a quarter of the number per pixel of the finished radiograph in air
     # The display.
     sharpen: float  # strength of the edge enhancement
     black: float  # what is black, relative to the least attenuation of the trunk

@@ -65,7 +65,7 @@ def develop(rng, position, healthy, added, trunk):
     least, greatest = np.percentile(plain[block_mean(trunk, 4)[4:-4, 4:-4] > 5], [2, 98]).tolist()
     low = least * position.black
     high = low + (greatest - low) * position.white
-    # Quantum noise: a pixel of N photons varies by 1 / sqrt(N).
+    # Quantum noise: a pixel of N photons varies by 1 / sqrt(N); here N is 4 * photons in air.
     seen = blur(signal(healthy + added, position.scatter, position.sharpen), position.focus)
     noise = upsample(np.exp(0.5 * seen) * (0.5 / math.sqrt(position.photons)), SIZE)
     full = upsample(seen, SIZE) + noise * rng.standard_normal((SIZE, SIZE), dtype=np.float32)

@@ -5,7 +5,7 @@ import re
 import stat
 import zipfile
 import zlib
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from datasets import ClassLabel, Dataset, Features, Value
 from datasets import Image as ImageFeature
@@ -53,14 +53,14 @@ def read_splits(root, names=tuple(SPLIT_NAMES)):
 
     Examples
     --------
-    >>> from pathlib import Path
     >>> read_splits(Path("nowhere"))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     FileNotFoundError: nowhere: no such folder. A source is "hub", "phantom", "auto" or a folder ...
     """
     if not root.is_dir():
-        sources = '"hub", "phantom", "auto" or a folder of images'
-        raise FileNotFoundError(f"{root}: no such folder. A source is {sources}.")
+        raise FileNotFoundError(
+            f'{root}: no such folder. A source is "hub", "phantom", "auto" or a folder of images.'
+        )
     places = {name: _find_split(root, name) for name in names}
     archives = {name: path for name, path in places.items() if path.suffix == ".zip"}
     if archives:
@@ -113,11 +113,13 @@ def unpack(archive, folder):
                 with open(folder / class_name / name, "xb") as file:
                     file.write(opened.read(member))
     except FileExistsError as error:
-        name = "/".join(PurePosixPath(error.filename).parts[-2:])
-        raise ValueError(f"{archive}: {name} is in it twice. Keep one of them.") from None
+        raise ValueError(
+            f"{archive}: {'/'.join(Path(error.filename).parts[-2:])} is in it twice. Keep one."
+        ) from None
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
-        fix = "Fetch or pack it again."
-        raise ValueError(f"{archive}: cannot be read as a zip ({error}). {fix}") from error
+        raise ValueError(
+            f"{archive}: cannot be read as a zip ({error}). Fetch or pack it again."
+        ) from error
     _list_files(folder, archive)
 
 
@@ -125,17 +127,15 @@ def _check_members(archive, members):
     """Raise ValueError for an archive that no honest program packs."""
     for member in members:
         parts = PurePosixPath(member.filename.replace("\\", "/")).parts
-        problem = None
         if parts[:1] == ("/",) or ".." in parts or re.match(r"[A-Za-z]:", member.filename):
-            problem = "points out of the archive. Do not use an archive like this"
-        elif stat.S_ISLNK(member.external_attr >> 16):
-            problem = "is a link. Pack the files themselves"
-        if problem:
-            raise ValueError(f"{archive}: {member.filename} {problem}.")
+            raise ValueError(
+                f"{archive}: {member.filename} points out of the archive. Do not use it."
+            )
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise ValueError(f"{archive}: {member.filename} is a link. Pack the files themselves.")
     unpacked = sum(member.file_size for member in members)  # bytes
     if unpacked > MAX_EXPANSION * max(archive.stat().st_size, 1_000_000):
-        problem = f"unpacks to {unpacked:,} bytes, a bomb. Do not use an archive like this"
-        raise ValueError(f"{archive}: {problem}.")
+        raise ValueError(f"{archive}: unpacks to {unpacked:,} bytes, a bomb. Do not use it.")
 
 
 def _find_split(root, name):
@@ -144,10 +144,14 @@ def _find_split(root, name):
     if len(there) == 1:
         return there[0]
     if there:
-        both = " and ".join(path.name for path in there)
-        raise ValueError(f"{root}: {both} are both there. Keep one for {name!r}.")
-    wanted = ", ".join(path.name for path in candidates)
-    raise FileNotFoundError(f"{root}: the split {name!r} is missing. Add one of: {wanted}.")
+        raise ValueError(
+            f"{root}: {' and '.join(path.name for path in there)} are both there. "
+            f"Keep one for {name!r}."
+        )
+    raise FileNotFoundError(
+        f"{root}: the split {name!r} is missing. "
+        f"Add one of: {', '.join(path.name for path in candidates)}."
+    )
 
 
 def _list_files(folder, called=None):
@@ -183,12 +187,14 @@ def check_classes(place, counts):
     ValueError: train: the class folder PNEUMONIA/ is empty. Put its images there.
     """
     if unknown := sorted(set(counts) - set(CLASSES)):
-        only = " and ".join(f"{name}/" for name in CLASSES)
-        raise ValueError(f"{place}: unknown class folder {unknown[0]}/. Only {only} may be there.")
+        raise ValueError(
+            f"{place}: unknown class folder {unknown[0]}/. Only NORMAL/ and PNEUMONIA/ belong here."
+        )
     for name in CLASSES:
         if name not in counts:
-            fix = "Add it, with images in it."
-            raise FileNotFoundError(f"{place}: the class folder {name}/ is missing. {fix}")
+            raise FileNotFoundError(
+                f"{place}: the class folder {name}/ is missing. Add it, with images in it."
+            )
         if not counts[name]:
             raise ValueError(f"{place}: the class folder {name}/ is empty. Put its images there.")
 
@@ -200,8 +206,10 @@ def _check_shared(root, files):
         for path in paths:
             for other, other_split in seen.setdefault(path.name, []):
                 if other_split != split and filecmp.cmp(path, other, shallow=False):
-                    both = f"both in {other_split!r} and in {split!r}"
-                    raise ValueError(f"{root}: {path.name} is {both}. Keep it in one of them.")
+                    raise ValueError(
+                        f"{root}: {path.name} is both in {other_split!r} and in {split!r}. "
+                        "Keep it in one of them."
+                    )
             seen[path.name].append((path, split))
 
 
