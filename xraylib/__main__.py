@@ -76,6 +76,7 @@ def execute(path, progress):
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
+        coalesce_streams=True,  # a log is one output, not one for each line
         extra_arguments=["--log-level=ERROR"],
     ).execute()
     notebook.metadata.get("language_info", {}).pop("version", None)  # of this machine

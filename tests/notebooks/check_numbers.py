@@ -72,7 +72,8 @@ MEASURES = {
     "sensitivity": lambda y, p: np.mean(p[y == 1] > 0.5),
     "specificity": lambda y, p: np.mean(p[y == 0] <= 0.5),
     "auc": roc_auc_score,
-    "loss": lambda y, p: log_loss(y, p),
+    # Stored probabilities have five digits: 0 and 1 stand for what is nearer than half of the last.
+    "loss": lambda y, p: log_loss(y, np.clip(p, 5e-6, 1 - 5e-6)),
 }
 FUNCTIONS = {"log": math.log, "exp": math.exp, "sqrt": math.sqrt}
 ARITHMETIC = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.Constant)
