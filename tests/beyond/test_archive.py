@@ -153,6 +153,15 @@ def test_a_missing_file_is_a_row_with_its_error(model_path, files, out, threads,
     assert table["error"].str.startswith("FileNotFoundError").tolist() == [False, True]
 
 
+def test_names_need_not_be_utf_8(model_path, files, out, threads):
+    (files / "3.png").rename(os.fsdecode(os.fsencode(files) + b"/\xff3.png"))
+    (files / "4.png").rename(os.fsdecode(os.fsencode(files) + b"/\xff4"))
+    os.truncate(os.fsencode(files) + b"/\xff4", 9)
+    table = pd.read_parquet(predict_archive(model_path, files, out, client=threads))
+    assert table["file"].tail(2).tolist() == [f"{files}/?3.png", f"{files}/?4"]
+    assert table["error"].notna().tail(2).tolist() == [False, True]
+
+
 def test_a_disk_that_is_away_ends_the_run(model_path, out, threads, tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "PART_SIZE", 200)
     (tmp_path / "list.txt").write_text("\n".join(f"/nowhere/{number}" for number in range(150)))

@@ -293,9 +293,9 @@ def _predict(network, path, names):
     probabilities = np.zeros(len(names), np.float32)
     probabilities[readable] = predict_proba(model, np.reshape(X, (-1, *model.input_shape[1:])))
     columns = [
-        pa.array([name.encode(errors="replace").decode() for name in names]),
+        pa.array([_printable(name) for name in names]),
         pa.array(probabilities, mask=~readable),
-        pa.array([error and f"{type(error).__name__}: {error}" for error in errors], pa.string()),
+        pa.array([e and _printable(f"{type(e).__name__}: {e}") for e in errors], pa.string()),
     ]
     sink = pa.BufferOutputStream()
     parquet.write_table(pa.table(columns, SCHEMA), sink)
@@ -304,8 +304,15 @@ def _predict(network, path, names):
 
 def _image(name, size):
     """Return a file as an array, or the error that it raises."""
+    image = name
     try:
-        fs, path = fsspec.url_to_fs(name)
-        return preprocess_image(fs.cat_file(path), size)
+        if "://" in name:
+            fs, path = fsspec.url_to_fs(name)
+            image = fs.cat_file(path)
+        return preprocess_image(image, size)
     except Exception as error:  # every file system has its own
         return error
+
+
+def _printable(text):
+    return text.encode(errors="replace").decode()  # names of files need not be UTF-8
