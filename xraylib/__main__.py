@@ -4,7 +4,8 @@
 and prints the table of results; ``run-all`` does the same for every notebook, solutions included;
 ``publish`` executes every notebook in place on real images and refreshes ``imgs/``: it is the one
 command that writes tracked files. ``fetch [SOURCE]`` prepares a data set as an ordinary folder of
-images that can be copied or shared, and says where it lies.
+images that can be copied or shared, and says where it lies. ``predict MODEL FILES OUT`` classifies
+an archive of files, on a cluster with ``--scheduler ADDRESS``.
 """
 
 import argparse
@@ -14,11 +15,13 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
+from pyarrow.dataset import dataset, field
 
 from xraylib import cached, data, evaluation
 from xraylib.files.store import atomic_write
@@ -37,10 +40,20 @@ td,th{{padding:.3rem .8rem;border-bottom:1px solid #ccc;text-align:right}}</styl
 def main():
     """Parse the command line and do what it says."""
     parser = argparse.ArgumentParser(prog="python -m xraylib", description=__doc__.split("\n\n")[1])
-    parser.add_argument("command", choices=["run", "run-all", "publish", "fetch"])
-    parser.add_argument("source", nargs="?", help='as XRAYLIB_SOURCE: "hub", "phantom" or a folder')
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in ("run", "run-all", "publish", "fetch"):
+        help_ = 'as XRAYLIB_SOURCE: "hub", "phantom" or a folder'
+        commands.add_parser(name).add_argument("source", nargs="?", help=help_)
+    archive = commands.add_parser("predict")
+    archive.add_argument("model", help="a network saved as .keras")
+    archive.add_argument("files", help="a folder, a glob, or a list: .txt, .csv or .parquet")
+    archive.add_argument("out", help="folder of the result, a Parquet data set")
+    archive.add_argument("--scheduler", help="of a cluster of Dask, such as tcp://10.0.0.1:8786")
     arguments = parser.parse_args()
     command = arguments.command
+    if command == "predict":
+        print(predict(arguments.model, arguments.files, arguments.out, arguments.scheduler))
+        return
     if command == "fetch":
         print(f"Prepared; set XRAYLIB_SOURCE to this folder: {data.prepare(arguments.source)}")
         return
@@ -60,6 +73,16 @@ def main():
         path: execute(path, f"[{number}/{len(paths)}]") for number, path in enumerate(paths, 1)
     }
     (publish if command == "publish" else report)(executed, splits)
+
+
+def predict(model_path, files, out, scheduler=None):
+    """Predict an archive, on a cluster if its address is given; return a sentence about it."""
+    from xraylib.beyond.archive import Client, predict_archive  # here, since Dask is optional
+
+    with Client(scheduler) if scheduler else nullcontext() as client:
+        table = dataset(predict_archive(model_path, files, out, client=client))
+    n_errors = table.count_rows(filter=~field("error").is_null())
+    return f"{out}: {table.count_rows():,} files, {n_errors:,} of them with an error"
 
 
 def execute(path, progress):
