@@ -2,13 +2,12 @@
 
 Dask does the distributing (the extra ``cluster``). It is pure Python, and the same few lines run on
 the cores of a laptop, on Slurm (dask-jobqueue) or on Kubernetes (dask-kubernetes). Ray Data would
-do as well: its ``map_batches`` over a class of actors loads a model once a worker and survives a
-killed one. But it installs a runtime of its own in C++ (65 MB), plans the parts itself, so that
-going on after an interruption would have to be built around it all the same, and reserves a third
-of the memory for an object store that these small results do not need.
+do as well: it also loads a model once a worker and survives a killed one. But it brings a runtime
+of its own (79 MB), and it makes the parts by itself, so that going on after an interruption would
+have to be built around it all the same.
 
 The client alone writes: workers need this library and access to the files, nothing else. What they
-send back is small (some 20 bytes a file), so one client serves thousands of cores.
+send back is small (some 10 bytes a file), and one client serves about 200 cores.
 """
 
 import hashlib
