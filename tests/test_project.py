@@ -167,7 +167,7 @@ def test_no_path_of_a_machine_stands_in_a_file():
         ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
     )
     for name in listing.stdout.splitlines():
-        if not name.endswith(".png") and (ROOT / name).exists():
+        if not name.endswith((".png", ".gz")) and (ROOT / name).exists():
             stray = STRAY_PATH.search((ROOT / name).read_text(encoding="utf-8"))
             assert not stray, f"{name}: {stray[0]}"
 
@@ -194,8 +194,8 @@ def test_figures_in_notebooks_have_alternative_texts(path):
             assert output["metadata"]["image/png"]["alt"]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebooks_check_something(path):
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_lessons_check_something(path):
     tagged = [c for c in code_cells(path) if "nbval-check-output" in c["metadata"].get("tags", [])]
     assert tagged
     assert all(cell["outputs"] for cell in tagged)
