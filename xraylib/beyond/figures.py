@@ -167,7 +167,7 @@ def plot_intervals(tables, title="", leave_out=("brier_score",)):
 def plot_saliency(images, maps, titles):
     """Draw saliency maps below the radiographs they belong to, in the colours of the colour bar.
 
-    White lines on a map follow the radiograph's median grey value, so that one sees where it is.
+    White lines on a map follow the radiograph's median gray value, so that one sees where it is.
 
     Parameters
     ----------
@@ -199,10 +199,10 @@ def plot_saliency(images, maps, titles):
             drawn = draw_image(axis, value, cmap="magma")
             height, width = value.shape
             extent = (-0.5, width - 0.5, -0.5, height - 0.5)  # the image, over the map's pixels
-            grey = np.squeeze(image)
+            gray = np.squeeze(image)
             axis.contour(
-                grey,
-                [np.median(grey)],
+                gray,
+                [np.median(gray)],
                 colors="white",
                 linewidths=0.6,
                 origin="lower",

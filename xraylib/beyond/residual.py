@@ -2,7 +2,7 @@
 one.
 
 Chosen on validation images and on held-out groups of patients and images, never on test images;
-notebook 8 explains each ingredient.
+lesson 11 explains each ingredient.
 """
 
 import math

@@ -34,7 +34,7 @@ GROUPS = ("at random", "darkest", "least contrast", "least sharp", "lowest patie
 def study_seeds(splits):
     """Several seeds of every network on the splits as they are: ``seeds.csv.gz``.
 
-    ``reference``, ``quick`` and ``better`` are the networks of notebooks 4 and 8; ``weighted`` is
+    ``reference``, ``quick`` and ``better`` are the networks of lessons 4 and 11; ``weighted`` is
     quick with both classes weighted alike; ``phantoms`` is quick, trained on phantoms alone.
     """
     arrays = load_arrays(splits)
