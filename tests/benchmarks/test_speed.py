@@ -94,9 +94,9 @@ def reference_dicom(path):
 @pytest.mark.parametrize(
     ("suffix", "write", "plain"),
     [
-        pytest.param("png", write_png, reference, id="PNG, 1024×1024"),
-        pytest.param("jpg", write_native, reference, id="JPEG, 1500×1200"),
-        pytest.param("dcm", write_dicom, reference_dicom, id="DICOM, 1024×1024, 12 bits"),
+        pytest.param("png", write_png, reference, id="PNG, 1024x1024"),
+        pytest.param("jpg", write_native, reference, id="JPEG, 1500x1200"),
+        pytest.param("dcm", write_dicom, reference_dicom, id="DICOM, 1024x1024, 12 bits"),
     ],
 )
 def test_other_files(request, note, files, tmp_path, suffix, write, plain):
