@@ -139,7 +139,7 @@ def test_the_threshold_reaches_the_sensitivity_and_no_higher_one_does(sensitivit
 
 def test_the_results_stand_beside_those_of_the_reference_network():
     table = evaluation.results_table({"train": (Y, P), "validation": (Y, P), "test": (Y, 1 - P)})
-    assert table["reference accuracy"].tolist() == [0.9738, 0.9614, 0.95]
+    assert table["reported accuracy"].tolist() == [0.9738, 0.9614, 0.95]
 
 
 def test_the_results_begin_with_what_was_measured():

@@ -332,7 +332,7 @@ def results_table(predictions):
             "95% interval": f"{low:.3f} to {high:.3f}",
         }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("split")
-    return table.join(REFERENCE_RESULTS.add_prefix("reference ")).round(4)
+    return table.join(REFERENCE_RESULTS.add_prefix("reported ")).round(4)
 
 
 def majority_baseline(y_train, y):
