@@ -2,8 +2,8 @@
 
 ``python -m xraylib run`` executes notebooks 1 to 6 into copies with an HTML report under ``build/``
 and prints the table of results; ``run-all`` does the same for every notebook, solutions included;
-``publish`` executes every notebook in place on real images and refreshes ``imgs/``: it is the one
-command that writes tracked files. ``fetch [SOURCE]`` prepares a data set as an ordinary folder of
+``publish`` executes every notebook in place on real images and refreshes ``imgs/`` and the
+exercises: it writes tracked files. ``fetch [SOURCE]`` prepares a data set as an ordinary folder of
 images that can be copied or shared, and says where it lies. ``predict MODEL FILES OUT`` classifies
 an archive of files, on a cluster with ``--scheduler ADDRESS``.
 """
