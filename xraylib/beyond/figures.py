@@ -28,8 +28,8 @@ class Explorer(widgets.VBox):
     >>> import matplotlib.pyplot as plt
     >>> slider = widgets.FloatSlider(2, min=1, max=3)
     >>> explorer = Explorer(lambda width: plt.figure(figsize=(width, 1)), "a figure", width=slider)
-    >>> explorer.children[-1].value[:38]
-    '<img alt="a figure" width="200" src="d'
+    >>> explorer.children[-1].value[:57]
+    '<img alt="a figure" width="200" style="max-width: 100%" s'
     """
 
     def __init__(self, draw, alt, **sliders):
@@ -39,7 +39,8 @@ class Explorer(widgets.VBox):
         def update(_=None):
             self.image, size = png(draw(**{name: slider.value for name, slider in sliders.items()}))
             source = f"data:image/png;base64,{self.image}"
-            figure.value = f'<img alt="{html.escape(alt)}" width="{size["width"]}" src="{source}">'
+            shown = f'width="{size["width"]}" style="max-width: 100%"'  # of a narrow column
+            figure.value = f'<img alt="{html.escape(alt)}" {shown} src="{source}">'
             self.metadata = {"image/png": {"alt": alt, **size}}
 
         for slider in sliders.values():
