@@ -21,6 +21,8 @@ from xraylib.beyond.batch import predict_files
 from xraylib.files.store import atomic_write
 from xraylib.model import build_model
 
+DASK = [sys.executable, "-m", "dask"]
+
 PROGRAM = Path(__file__).parents[1] / "programs" / "archived.py"
 LOCAL = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "silence_logs": "ERROR"}
 N_FILES = 2000
@@ -120,8 +122,8 @@ def test_the_client_is_killed_at_any_moment(model_path, files, out, expected):
 def test_the_scheduler_is_killed(model_path, files, out, expected, tmp_path):
     ready = tmp_path / "scheduler.json"
     options = ["--scheduler-file", ready, "--host", "127.0.0.1", "--no-dashboard"]
-    scheduler = subprocess.Popen(["dask", "scheduler", *options, "--port", "0"])
-    worker = subprocess.Popen(["dask", "worker", "--scheduler-file", ready, "--nthreads", "1"])
+    scheduler = subprocess.Popen([*DASK, "scheduler", *options, "--port", "0"])
+    worker = subprocess.Popen([*DASK, "worker", "--scheduler-file", ready, "--nthreads", "1"])
     try:
         while not ready.exists():
             time.sleep(0.1)
