@@ -5,6 +5,7 @@ predicted probabilities of PNEUMONIA, so that a new question about an old networ
 Columns that are there already are not measured again; a column is written as soon as it is done.
 """
 
+import io
 import re
 import sys
 from functools import partial
@@ -267,13 +268,11 @@ def main(names):
             table[column] = np.round(p, 5)
             for part_column, part in (parts or {}).items():
                 table[part_column] = part
+            file = io.BytesIO()
+            compression = {"method": "gzip", "mtime": 0}  # the same table, the same bytes
             ordered = table.sort_values("file_name", kind="stable")
-            compression = {"method": "gzip", "mtime": 0}
-            partial_path = path.with_suffix(".partial")
-            RESULTS.mkdir(exist_ok=True)
-            ordered.to_csv(partial_path, index=False, compression=compression, lineterminator="\n")
-            atomic_write(path, partial_path.read_bytes())
-            partial_path.unlink()
+            ordered.to_csv(file, index=False, compression=compression, lineterminator="\n")
+            atomic_write(path, file.getvalue())
             print(f"{name}: {column}", flush=True)
 
 
