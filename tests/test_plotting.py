@@ -101,6 +101,16 @@ def test_an_empty_mask_has_no_outline():
     assert len(outlines) == 1
 
 
+def test_an_overlay_outlines_lungs_and_covers_opacities_as_strongly_as_they_are_likely():
+    lungs = np.zeros((2, 28, 28))
+    lungs[0, 4:20, 4:20] = 1
+    opacity = np.full((2, 28, 28), 0.5)
+    figure = plotting.plot_overlay(X[:2], lungs, opacity, ["lungs", "none"], columns=2)
+    outlined, bare = figure.axes
+    assert (len(outlined.collections), len(bare.collections)) == (1, 0)
+    assert np.allclose(outlined.images[1].get_alpha(), 0.35)
+
+
 def test_steps_have_pixel_axes():
     assert all(axis.axison for axis in plotting.plot_steps(X[:3], "abc").axes)
 

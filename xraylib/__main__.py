@@ -44,6 +44,7 @@ def main():
     for name in ("run", "run-all", "publish", "fetch"):
         help_ = 'as XRAYLIB_SOURCE: "hub", "phantom" or a folder'
         commands.add_parser(name).add_argument("source", nargs="?", help=help_)
+    commands.add_parser("teach", help="trains the networks that find lungs and opacities again")
     archive = commands.add_parser("predict")
     archive.add_argument("model", help="a network saved as .keras")
     archive.add_argument("files", help="a folder, a glob, or a list: .txt, .csv or .parquet")
@@ -53,6 +54,11 @@ def main():
     command = arguments.command
     if command == "predict":
         print(predict(arguments.model, arguments.files, arguments.out, arguments.scheduler))
+        return
+    if command == "teach":
+        from xraylib.beyond import segmentation, teaching
+
+        print(teaching.teach_both(segmentation.WEIGHTS))
         return
     if command == "fetch":
         print(f"Prepared; set XRAYLIB_SOURCE to this folder: {data.prepare(arguments.source)}")

@@ -76,7 +76,8 @@ def load_trained(train, X, y, X_validation, y_validation, **settings):
         As `train` takes them.
     **settings
         Passed to `train`. Settings, arrays, and the code of the function's file and of the
-        reference network decide which cached network is meant; ``verbose`` does not.
+        reference network decide which cached network is meant, with the files that
+        ``train.made_of`` may name; ``verbose`` does not.
 
     Returns
     -------
@@ -99,6 +100,7 @@ def load_trained(train, X, y, X_validation, y_validation, **settings):
     keywords = {n: p.default for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY} | settings
     chosen = sorted((n, v) for n, v in keywords.items() if n not in NO_PART_OF_THE_NETWORK)
     code = Path(inspect.getfile(train)), Path(reference.__file__), reference.keras.__version__
+    code += getattr(train, "made_of", ())
     key = store.content_key(X, y, X_validation, y_validation, train.__name__, chosen, *code)
 
     # What an interrupted training leaves behind, where it is looked for the next time.

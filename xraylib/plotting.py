@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from IPython.display import display
+from matplotlib.colors import ListedColormap
 from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay
 
 from xraylib import CLASSES
@@ -216,6 +217,38 @@ def plot_sample_grid(images, titles, columns=6, outlines=None):
         for mask, name, line in zip(masks, CLASSES, ("--", "-"), strict=False):
             if mask.any():
                 axis.contour(mask, [0.5], colors=[COLOURS[name]], linestyles=line, linewidths=1.2)
+    return figure
+
+
+def plot_overlay(images, lungs, opacity, titles, columns=6):
+    """Draw images with the lungs outlined in light blue and opacities laid over in vermilion.
+
+    Parameters
+    ----------
+    images : (n, h, w) or (n, h, w, 1) ndarray
+        uint8, or float in [0, 1].
+    lungs, opacity : (n, h, w) float in [0, 1]
+        Probabilities, as `xraylib.beyond.find_lungs` and `find_opacity` give them.
+    titles : sequence of str
+        One for each, of at most two lines.
+    columns : int
+        Images in a row.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> maps = np.eye(28)[None]
+    >>> figure = plot_overlay(np.zeros((1, 28, 28)), maps, maps, ["a diagonal"], columns=1)
+    """
+    figure = plot_sample_grid(images, titles, columns)
+    for axis, mask, marked in zip(figure.axes, lungs, opacity, strict=False):
+        # As strong as the probability: what is not marked stays as it is.
+        axis.imshow(np.ones_like(marked), ListedColormap(PALETTE[3:4]), alpha=0.7 * marked)
+        if mask.max() > 0.5:
+            axis.contour(mask, [0.5], colors=[PALETTE[9]], linewidths=1.2)
     return figure
 
 

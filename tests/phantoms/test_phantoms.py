@@ -107,7 +107,8 @@ def test_nothing_is_seen_or_true_behind_the_collimator(disease, monkeypatch):
     def narrow(rng, body, draw=phantoms.draw_position):
         return replace(draw(rng, body), border=np.array([[20, 100], [70, 90]]))
 
-    monkeypatch.setattr(phantoms, "draw_position", narrow)
+    children = replace(phantoms.POPULATIONS["children"], place=narrow)
+    monkeypatch.setitem(phantoms.POPULATIONS, "children", children)
     p = phantoms.draw_phantom(2, seed=1, disease=disease)
     for a in (p.image, p.lungs, p.opacity):
         assert a[40:440, 140:460].any()

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from datasets import Dataset
 
+from xraylib.beyond.robust import knows_unfamiliar, unfamiliarity
 from xraylib.model import predict_proba
 from xraylib.preprocessing import preprocess_batches
 from xraylib.sources.folder import FEATURES
@@ -25,7 +26,9 @@ def predict_files(model, files):
     Returns
     -------
     pandas.DataFrame
-        Columns ``file`` (str) and ``probability`` (float32 in [0, 1]), in the order of `files`.
+        Columns ``file`` (str) and ``probability`` (float32 in [0, 1]), in the order of `files`;
+        with a network from `train_robust_model` also ``unfamiliar`` (bool), whether the image is
+        so unlike the training images that the answer is to be refused.
 
     Raises
     ------
@@ -58,7 +61,11 @@ def predict_files(model, files):
     rows = Dataset.from_dict(columns, features=FEATURES)
     batches = preprocess_batches(rows, model.input_shape[1])
     probabilities = []
+    distances = []
     # Decoding and predicting take turns: at once, they take the cores from each other.
-    while decoded := [gray for gray, _ in islice(batches, 32)]:
-        probabilities += [predict_proba(model, gray / np.float32(255)) for gray in decoded]
-    return pd.DataFrame({"file": names, "probability": np.concatenate(probabilities)})
+    while decoded := [gray / np.float32(255) for gray, _ in islice(batches, 32)]:
+        probabilities += [predict_proba(model, X) for X in decoded]
+        if knows_unfamiliar(model):
+            distances.append(unfamiliarity(model, np.concatenate(decoded)))
+    table = pd.DataFrame({"file": names, "probability": np.concatenate(probabilities)})
+    return table.assign(unfamiliar=np.concatenate(distances) > 1) if distances else table

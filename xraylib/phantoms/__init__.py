@@ -30,6 +30,7 @@ import io
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,11 +39,22 @@ from PIL import Image
 
 from xraylib.phantoms.body import draw_child, draw_position, healthy_body
 from xraylib.phantoms.detector import develop
-from xraylib.phantoms.disease import DISEASES, PROPORTION_DISEASED, VISIBLE, draw_disease, opacities
+from xraylib.phantoms.disease import (
+    DISEASES,
+    EXTENT,
+    FURTHER_DISEASES,
+    PROPORTION_DISEASED,
+    VISIBLE,
+    draw_disease,
+    opacities,
+)
 from xraylib.phantoms.fields import GRID, SIZE, random_stream
+from xraylib.phantoms.populations import draw_adult, draw_varied_child, draw_varied_position
 
 __all__ = [
     "DISEASES",
+    "FURTHER_DISEASES",
+    "POPULATIONS",
     "PROPORTION_DISEASED",
     "SIZE",
     "VISIBLE",
@@ -58,11 +70,37 @@ np.empty(1 << 24, np.uint8)  # once a large block was freed, glibc reuses small 
 
 
 @dataclass(frozen=True)
+class Population:
+    """What a population has of its own."""
+
+    build: Callable  # from a random generator to a Body
+    place: Callable  # from a random generator and a Body to a Position
+    diseases: dict  # their proportions among the diseased
+    extent: float  # least proportion of the lung fields that a disease makes opaque
+    edge: Callable  # from a Body to the path through lung (cm) above which lung fields are seen
+
+
+POPULATIONS = {
+    "children": Population(draw_child, draw_position, DISEASES, EXTENT, lambda body: 1.0),
+    "varied children": Population(
+        draw_varied_child,
+        draw_varied_position,
+        FURTHER_DISEASES,
+        0.04,
+        lambda body: 0.4 * body.depth,
+    ),
+    "adults": Population(
+        draw_adult, draw_varied_position, FURTHER_DISEASES, 0.04, lambda body: 0.4 * body.depth
+    ),
+}
+
+
+@dataclass(frozen=True)
 class Phantom:
     """One synthetic radiograph and the truth about it."""
 
     image: np.ndarray  # (640, 640) uint8, 0 black (air) to 255 white (dense)
-    lungs: np.ndarray  # (640, 640) bool, lung fields: the beam crosses more than 1 cm of lung
+    lungs: np.ndarray  # (640, 640) bool, lung fields: where the beam crosses lung, see Population
     opacity: np.ndarray  # (640, 640) bool, disease adds more than VISIBLE; always inside the lungs
     patient: int
     image_number: int  # 0, 1, ... for the images of one patient
@@ -75,7 +113,7 @@ class Phantom:
         return int(self.opacity.any())
 
 
-def draw_phantom(patient, image_number=0, *, seed=0, disease=None):
+def draw_phantom(patient, image_number=0, *, seed=0, disease=None, population="children"):
     """Draw one image of a patient; the same arguments always give the same.
 
     Parameters
@@ -83,7 +121,10 @@ def draw_phantom(patient, image_number=0, *, seed=0, disease=None):
     patient, image_number, seed : int
         Images of one patient share the anatomy. 0 or more.
     disease : None, bool or str, optional
-        None by lot, False none, True any, or one of DISEASES. It changes nothing else.
+        None by lot, False none, True any, or one of DISEASES; "varied children" and "adults"
+        have FURTHER_DISEASES. It changes nothing else.
+    population : str, optional
+        One of POPULATIONS.
 
     Returns
     -------
@@ -92,7 +133,7 @@ def draw_phantom(patient, image_number=0, *, seed=0, disease=None):
     Raises
     ------
     ValueError
-        If there is no disease of this name.
+        If there is no disease or no population of this name.
 
     Examples
     --------
@@ -100,15 +141,20 @@ def draw_phantom(patient, image_number=0, *, seed=0, disease=None):
     >>> phantom.file_name, phantom.image.shape, phantom.label
     ('phantom0007-0002.jpg', (640, 640), 1)
     """
-    disease = draw_disease(patient, image_number, seed=seed, disease=disease)
+    if population not in POPULATIONS:
+        raise ValueError(f"No such population: {population!r}. There are {', '.join(POPULATIONS)}.")
+    people = POPULATIONS[population]
+    disease = draw_disease(
+        patient, image_number, seed=seed, disease=disease, diseases=people.diseases
+    )
     # The order of these draws from one stream decides every pixel.
-    body = draw_child(random_stream(seed, patient, 0))
+    body = people.build(random_stream(seed, patient, 0))
     rng = random_stream(seed, patient, 1, image_number)
-    position = draw_position(rng, body)
+    position = people.place(rng, body)
     lung, trunk, vessels, healthy = healthy_body(rng, body, position)
     # The disease, where lung is seen in the field that the collimator leaves open.
     field = np.pad(np.ones(GRID - position.border.sum(1), bool), position.border)
-    lungs = (lung > 1.0) & field
+    lungs = (lung > people.edge(body)) & field
     added = opacities(
         random_stream(seed, patient, 3, image_number),
         body,
@@ -117,6 +163,7 @@ def draw_phantom(patient, image_number=0, *, seed=0, disease=None):
         lung,
         lungs,
         vessels,
+        people.extent,
     )
     # The image, and the masks at its size.
     lungs, opacity, field = (

@@ -70,6 +70,10 @@ class Body:
     dome: float  # cm, height of a dome of the diaphragm
     thymus: float  # cm by which it widens the mediastinum
     vessels: list  # of Tube, one for each generation of branches
+    # Of the half width and of the lungs' height, where they lie; half axis and thickness, cm.
+    breasts: list | None = None
+    # Blood that makes lung denser, relative: at the right and left hilum, at both bases.
+    blood: tuple = ()
 
     def diaphragm(self, breath):
         """Return y (cm) of the edge of the diaphragm's domes."""
@@ -397,6 +401,13 @@ def trunk_path(body, position):
         along = np.clip((x - x1) * dx + (y - y1) * dy, 0, 20)
         arm = chord((x - x1 - along * dx) / radius, (y - y1 - along * dy) / radius)
         path = np.hypot(path, 2 * radius * arm)
+    # The breasts: round, their lower edge sharper than the upper one.
+    if body.breasts:
+        across, down, size, thickness = body.breasts
+        v = y - down * body.height
+        for side in (-1, 1):
+            u = x - side * across * body.width
+            path += thickness * chord(u / size, v / np.where(v > 0, 0.8 * size, 1.3 * size))
     # The head: half axes 4.6 and 5.5 cm, 11 cm thick, its middle 3 cm above the chin's place.
     head = chord(
         (x - position.chin_x) / (4.6 * scale), (y - position.chin_y + 3 * scale) / (5.5 * scale)
@@ -566,6 +577,17 @@ def metal(body, position):
     ]
 
 
+def blood(body, position):
+    """Return the vessels too small to be drawn: how much denser they make lung, relative."""
+    x, y = position.view.grid
+    right, left, base = body.blood
+    at_hilum = np.exp(
+        -ellipse((np.abs(x) / body.width - 0.25) / 0.35, (y / body.height - 0.5) / 0.3)
+    )
+    above_diaphragm = np.maximum(body.diaphragm(position.breath) - y, 0) / body.height
+    return np.where(x < 0, right, left) * at_hilum + base * np.exp(-above_diaphragm / 0.2)
+
+
 def healthy_body(rng, body, position):
     """Draw a patient without disease.
 
@@ -587,7 +609,10 @@ def healthy_body(rng, body, position):
     total = MU["soft tissue"] * np.maximum(
         trunk * (1 + 0.02 * texture) - lung - gas_path(body, position) * (lung < 2.2), 0
     )
-    total += MU["lung"] * lung * (1 + 0.1 * texture) + vessels + skeleton(body, position)
+    texture = 0.1 * texture
+    if body.blood:
+        texture = texture + blood(body, position)
+    total += MU["lung"] * lung * (1 + texture) + vessels + skeleton(body, position)
     total -= position.view.attenuation(airways(body), 12) * (trunk > 3)
     return (
         lung,

@@ -30,9 +30,19 @@ DISEASES = {  # proportion among the diseased
     "interstitial": 0.25,
     "effusion": 0.08,
 }
+FURTHER_DISEASES = {  # proportion among the diseased of the populations beside the children
+    "lobar": 0.20,
+    "bronchopneumonia": 0.22,
+    "interstitial": 0.14,
+    "effusion": 0.10,
+    "upper lobe": 0.12,
+    "ground glass": 0.12,
+    "nodules": 0.05,
+    "cavities": 0.05,
+}
 
 
-def draw_disease(patient, image_number=0, *, seed=0, disease=None):
+def draw_disease(patient, image_number=0, *, seed=0, disease=None, diseases=DISEASES):
     """Return the disease that `draw_phantom` would draw, without drawing it.
 
     Parameters
@@ -40,11 +50,13 @@ def draw_disease(patient, image_number=0, *, seed=0, disease=None):
     patient, image_number, seed : int
     disease : None, bool or str, optional
         None by lot, False none, True any, or the name of one.
+    diseases : dict, optional
+        The proportion of each among the diseased.
 
     Returns
     -------
     str
-        "normal" or one of DISEASES.
+        "normal" or one of `diseases`.
 
     Raises
     ------
@@ -56,11 +68,11 @@ def draw_disease(patient, image_number=0, *, seed=0, disease=None):
     >>> draw_disease(0, disease=False)
     'normal'
     """
-    if disease not in (None, True, False, "normal", *DISEASES):
-        raise ValueError(f"No such disease: {disease!r}. There are {', '.join(DISEASES)}.")
+    if disease not in (None, True, False, "normal", *diseases):
+        raise ValueError(f"No such disease: {disease!r}. There are {', '.join(diseases)}.")
     rng = random_stream(seed, patient, 2, image_number)
     diseased = rng.random() < PROPORTION_DISEASED
-    name = str(rng.choice(list(DISEASES), p=list(DISEASES.values())))
+    name = str(rng.choice(list(diseases), p=list(diseases.values())))
     return {None: name if diseased else "normal", True: name, False: "normal"}.get(disease, disease)
 
 
@@ -111,11 +123,53 @@ def effusion(rng, body, x, y, noise, strength):
     return np.maximum(smoothstep(level, -0.06, 0.10), 0.15) * smoothstep(x, -0.5, 0.5)
 
 
+def upper_lobe(rng, body, x, y, noise, strength):
+    """Draw streaks and patches in one or both upper lobes, as tuberculosis makes them."""
+    centre = rng.uniform(0.1, 0.3)
+    far = ellipse((np.abs(x) / body.width - 0.45) / 0.4, (y - centre) / rng.uniform(0.12, 0.25))
+    other = rng.uniform(0, 1) * (rng.random() < 0.5)  # on the less affected side
+    patches = np.clip(0.8 + 0.6 * fractal_noise(rng, 40, 2) + 0.3 * noise, 0, 1.6)
+    return np.exp(-far) * patches * np.where(x > 0, 1, other)
+
+
+def ground_glass(rng, body, x, y, noise, strength):
+    """Draw a veil in blotches on both sides, denser at the periphery and the bases."""
+    periphery = 0.4 + 0.6 * np.abs(x) / body.width
+    blotches = smoothstep(noise + rng.uniform(0.5, 1.5) * (y - 0.5), -0.4, 0.8)
+    return rng.uniform(0.4, 0.8) * periphery * blotches
+
+
+def nodules(rng, body, x, y, noise, strength):
+    """Draw 6 to 30 round nodules of 0.6 to 2 cm anywhere in both lungs."""
+    return _spots(rng, body, x, y, rng.integers(6, 31), (0.6, 2.0), 0.0)
+
+
+def cavities(rng, body, x, y, noise, strength):
+    """Draw one to four round walls of 2 to 4 cm about air, in an opaque surrounding."""
+    return _spots(rng, body, x, y, rng.integers(1, 5), (2.0, 4.0), rng.uniform(0.5, 0.95))
+
+
+def _spots(rng, body, x, y, count, size, hollow):
+    """Draw round spots, empty inside by the proportion `hollow`."""
+    f = np.zeros_like(x)
+    for _ in range(count):
+        cx = body.width * rng.uniform(0.15, 0.85) * rng.choice([-1, 1])
+        cy = rng.uniform(0.08, 0.9)
+        r = rng.uniform(*size) * body.scale / 1.7
+        far = ellipse((x - cx) / r, (y - cy) * (body.height / r))
+        f = np.maximum(f, np.exp(-far * far) - hollow * np.exp(-4 * far * far))
+    return f
+
+
 SHAPES = {
     "lobar": lobar,
     "bronchopneumonia": bronchopneumonia,
     "interstitial": interstitial,
     "effusion": effusion,
+    "upper lobe": upper_lobe,
+    "ground glass": ground_glass,
+    "nodules": nodules,
+    "cavities": cavities,
 }
 
 
@@ -145,7 +199,7 @@ def filling(rng, body, view, disease, strength):
     return upsample(np.float32(f.clip(0, 0.97)), GRID)
 
 
-def opacities(rng, body, view, disease, lung, lungs, vessels):
+def opacities(rng, body, view, disease, lung, lungs, vessels, extent=EXTENT):
     """Draw what a disease adds to the attenuation, again and stronger until it is visible.
 
     Parameters
@@ -156,15 +210,17 @@ def opacities(rng, body, view, disease, lung, lungs, vessels):
         Of `healthy_body`.
     lungs : ndarray
         (320, 320) bool, the lung fields in the image.
+    extent : float, optional
+        Least proportion of the lung fields that becomes opaque.
 
     Returns
     -------
     ndarray
-        (320, 320) float32, 0 or more: above VISIBLE in at least EXTENT of the lung fields.
+        (320, 320) float32, 0 or more: above VISIBLE in at least `extent` of the lung fields.
     """
     added = np.zeros_like(lung)
     strength = 0.0
-    while disease != "normal" and (lungs & (added > VISIBLE)).sum() < EXTENT * lungs.sum():
+    while disease != "normal" and (lungs & (added > VISIBLE)).sum() < extent * lungs.sum():
         strength = min(1, max(1.2 * strength, 0.6 + 0.4 * rng.beta(2.0, 1.3)))
         f = filling(rng, body, view, disease, strength)
         added = f * (lung * (MU["water"] - MU["lung"]) - 0.9 * vessels)

@@ -1,0 +1,102 @@
+"""The robust network: two experts, and what it does not know."""
+
+import numpy as np
+import pytest
+
+from xraylib.beyond import predict_files, train_robust_model, unfamiliarity
+from xraylib.beyond.residual import build
+from xraylib.beyond.robust import Choose, build_looking
+from xraylib.beyond.teaching import draw_teachers
+from xraylib.data import prepare
+from xraylib.model import build_model, predict_proba
+from xraylib.quiet import keras
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    planes = draw_teachers(240, seed=9)[::2]  # children
+    X = planes[..., :1] / np.float32(255)
+    X = np.asarray(keras.ops.clip(keras.ops.image.resize(X, (48, 48), antialias=True), 0, 1))
+    y = planes[..., 2].max((1, 2)) // 255
+    return X[:80], y[:80].astype(int), X[80:], y[80:].astype(int)
+
+
+@pytest.fixture(scope="module")
+def trained(arrays):
+    return train_robust_model(*arrays, epochs=2, phantoms=40)
+
+
+@pytest.fixture(scope="module")
+def model(trained):
+    return trained[0]
+
+
+def test_it_gives_a_history_and_probabilities(trained, arrays):
+    model, history = trained
+    p = predict_proba(model, arrays[2])
+    assert p.shape == (40,) and 0 <= p.min() < p.max() <= 1
+    assert len(history["val_loss"]) == 2
+
+
+def test_it_is_saved_and_loaded_without_code_from_the_file(model, arrays, tmp_path):
+    model.save(tmp_path / "robust.keras")
+    loaded = keras.saving.load_model(tmp_path / "robust.keras", safe_mode=True)
+    assert np.array_equal(predict_proba(loaded, arrays[2]), predict_proba(model, arrays[2]))
+    assert np.array_equal(unfamiliarity(loaded, arrays[2]), unfamiliarity(model, arrays[2]))
+
+
+@pytest.mark.parametrize(("size", "crop"), [(28, 28), (48, 48), (128, 48)])
+def test_it_has_at_most_a_million_parameters(size, crop):
+    looking = build_looking(size)
+    assert looking.output_shape[0] == (None, crop, crop, 1)
+    features = looking.output_shape[2][1]
+    assert looking.count_params() + build(crop).count_params() + 3 * features < 1_000_000
+
+
+def test_one_validation_image_of_a_hundred_is_unfamiliar(model, arrays):
+    u = unfamiliarity(model, arrays[2])
+    assert u.shape == (40,) and u.dtype == np.float32 and u.min() >= 0
+    assert (u > 1).sum() == 1
+
+
+def test_what_is_no_radiograph_is_unfamiliar(model, arrays):
+    rng = np.random.default_rng(0)
+    strange = {
+        "noise": rng.random((5, 48, 48, 1), np.float32),
+        "inverted": 1 - arrays[2][:5],
+        "on its side": np.rot90(arrays[2][:5], 1, (1, 2)),
+    }
+    familiar = np.median(unfamiliarity(model, arrays[2]))
+    for name, X in strange.items():
+        assert np.median(unfamiliarity(model, X)) > familiar, name
+
+
+def test_where_an_image_is_unfamiliar_the_home_expert_is_not_asked():
+    choose = Choose(at_home=[1.0, 2.0, 0.0], elsewhere=[3.0, 0.5])
+    home = np.array([[0.0, 5.0], [0.0, 5.0]], np.float32)
+    opacity = np.array([1.0, 1.0], np.float32)
+    logits = choose([home, opacity, np.array([0.9, 1.1], np.float32)]).numpy()
+    assert np.allclose(logits[:, 1] - logits[:, 0], [1 * 5 + 2 * 1, 3 * 1 + 0.5])
+
+
+def test_a_table_of_files_says_which_are_unfamiliar(model):
+    table = predict_files(model, sorted((prepare("phantom") / "test").rglob("*.jpg"))[:6])
+    assert list(table) == ["file", "probability", "unfamiliar"]
+    assert table["unfamiliar"].dtype == bool
+
+
+def test_a_table_of_another_network_has_no_such_column():
+    files = sorted((prepare("phantom") / "test").rglob("*.jpg"))[:2]
+    assert list(predict_files(build_model(), files)) == ["file", "probability"]
+
+
+def test_another_network_does_not_know_what_is_unfamiliar():
+    with pytest.raises(ValueError, match="train_robust_model"):
+        unfamiliarity(build_model(), np.zeros((1, 28, 28, 1), np.float32))
+
+
+@pytest.mark.parametrize("size", [20, 129])
+def test_too_small_and_too_large_images_are_refused(size):
+    X = np.zeros((4, size, size, 1), np.float32)
+    with pytest.raises(ValueError, match="28 to 128 pixels"):
+        train_robust_model(X, np.arange(4) % 2, X, np.arange(4) % 2)

@@ -1,0 +1,331 @@
+"""The measurements behind the lessons on other hospitals: ``python -m xraylib.beyond.elsewhere``.
+
+They need images that are not in the repository, in the folder that the environment variable
+XRAYLIB_ELSEWHERE names: ``pneumoniamnist.npz`` of MedMNIST v2, and ``nih`` and ``montgomery_tb``,
+each a folder with ``NORMAL/`` and ``PNEUMONIA/``. No image from there trains a network that answers
+for patients. What is measured already is not measured again.
+"""
+
+import io
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.datasets import load_sample_images
+from sklearn.metrics import roc_auc_score
+
+from xraylib import data
+from xraylib.beyond.quick import train_quick_model
+from xraylib.beyond.residual import train_better_model
+from xraylib.beyond.robust import ask, build_looking, resize, train_robust_model, unfamiliarity
+from xraylib.beyond.segmentation import find_lungs
+from xraylib.beyond.study import RESULTS, predict_logistic
+from xraylib.cached import load_arrays, load_trained
+from xraylib.files.store import atomic_write
+from xraylib.model import predict_proba, train_model
+from xraylib.preprocessing import preprocess_image
+
+SIZE = 128  # pixels a side of what the robust network sees of this hospital
+
+
+def study_benchmark():
+    """PneumoniaMNIST's protocol: train on train, choose on val, report on val and test."""
+    with np.load(folder() / "pneumoniamnist.npz", allow_pickle=False) as file:
+        X = {part: file[f"{part}_images"][..., None] / np.float32(255) for part in PARTS}
+        y = {part: file[f"{part}_labels"][:, 0].astype(int) for part in PARTS}
+    arrays = [X["train"], y["train"], X["val"], y["val"]]
+    asked = np.concatenate([X["val"], X["test"]])
+    table = pd.DataFrame(
+        {
+            "split": np.repeat(["val", "test"], [len(y["val"]), len(y["test"])]),
+            "label": np.concatenate([y["val"], y["test"]]),
+        }
+    )
+    for name, train, seeds in (
+        ("robust", train_robust_model, 5),
+        ("reference", train_model, 5),
+        ("better", train_better_model, 3),
+    ):
+        for seed in range(seeds):
+            ask = partial(_ask, train, arrays, asked, seed)
+            table = _add("benchmark", table, name, seed, ask)
+
+
+def study_nih(splits):
+    """The networks of this hospital, asked about another: ``nih.csv.gz``."""
+    table = pd.read_csv(RESULTS / "nih_labels.csv", dtype={"patient": str})
+    paths = [folder() / "nih" / name for name in table["file"]]
+    small = images(paths, 28)
+    large = images(paths, SIZE)
+    table["opacity"] = opacity_alone(large).round(5)
+    arrays = load_arrays(splits)[:4]
+    phantoms = load_arrays(data.load_phantoms())[:4]
+    for name, train, seeds, chosen, X in (
+        ("robust", train_robust_model, 3, load_arrays(splits, SIZE)[:4], large),
+        ("reference", train_model, 5, arrays, small),
+        ("phantoms", train_quick_model, 5, phantoms, small),
+        ("better", train_better_model, 3, arrays, small),
+    ):
+        for seed in range(seeds):
+            table = _add("nih", table, name, seed, partial(_ask, train, chosen, X, seed))
+
+
+def study_refusal(splits):
+    """What proportion of each set the robust network refuses: ``refusal.csv``."""
+    arrays = load_arrays(splits, SIZE)
+    tiles = photographs(200)
+    validation = arrays[2][:300]
+    rng = np.random.default_rng(0)
+    mont = sorted((folder() / "montgomery_tb").rglob("*.png"))
+    nih = [folder() / "nih" / name for name in pd.read_csv(RESULTS / "nih_labels.csv")["file"]]
+    adults = [phantom.image for phantom in _adults(120)]
+    sets = {
+        "validation": arrays[2],
+        "test": arrays[4],
+        "NIH, development part": images(nih, SIZE),
+        "Montgomery": images(mont, SIZE),
+        "phantoms: children": load_arrays(data.load_phantoms(), SIZE)[4],
+        "phantoms: adults": images(adults, SIZE),
+        "photographs": tiles,
+        "inverted": 1 - validation,
+        "turned by 90 degrees": np.rot90(validation, 1, (1, 2)),
+        "turned by 180 degrees": validation[:, ::-1, ::-1],
+        "noise": rng.random((100, SIZE, SIZE, 1), np.float32),
+        "blank": np.full((11, SIZE, SIZE, 1), np.linspace(0, 1, 11)[:, None, None, None], "f4"),
+    }
+    rows = []
+    for seed in range(3):
+        model, _ = load_trained(train_robust_model, *arrays[:4], seed=seed)
+        for name, X in sets.items():
+            refused = int((unfamiliarity(model, X) > 1).sum())
+            rows.append({"set": name, "images": len(X), "seed": seed, "refused": refused})
+    _write("refusal", pd.DataFrame(rows))
+
+
+def study_controls(splits):
+    """What can be told from less than the image, and from images that lie: ``controls.csv``."""
+    arrays = load_arrays(splits, 64)
+    with np.load(folder() / "pneumoniamnist.npz", allow_pickle=False) as file:
+        official = resize(file["test_images"][..., None] / np.float32(255), 64)
+        y_official = file["test_labels"][:, 0].astype(int)
+    table = pd.read_csv(RESULTS / "nih_labels.csv", dtype={"patient": str})
+    X_nih = images([folder() / "nih" / name for name in table["file"]], 64)
+    read = table["rsna_class"].isin(["Lung Opacity", "Normal"]).to_numpy()
+    sets = {
+        "train": arrays[:2],
+        "validation": arrays[2:4],
+        "test": arrays[4:],
+        "original test folder": (official, y_official),
+        "NIH, its own labels": (X_nih, (table["nih_class"] == "PNEUMONIA").to_numpy(int)),
+        "NIH, radiologists": (
+            X_nih[read],
+            (table["rsna_class"][read] == "Lung Opacity").to_numpy(int),
+        ),
+    }
+    rows = []
+    for control, change in CONTROLS.items():
+        changed = {name: change(X) for name, (X, _) in sets.items()}
+        for seed in range(5):
+            y = arrays[1]
+            if control == "shuffled labels":
+                y = np.random.default_rng(seed).permutation(y)
+            if changed["train"].ndim == 2:
+                p = {name: predict_logistic(changed["train"], y, X) for name, X in changed.items()}
+            else:
+                few = [changed["train"], y, changed["validation"], arrays[3]]
+                p = {name: _predict(train_quick_model, few, X, seed) for name, X in changed.items()}
+            rows += [
+                {"control": control, "seed": seed, "set": name, "auc": roc_auc_score(y, p[name])}
+                for name, (_, y) in sets.items()
+                if name != "train"
+            ]
+            if changed["train"].ndim == 2:
+                break  # a logistic regression has no seed
+        print(f"controls: {control}", flush=True)
+    table = pd.DataFrame(rows).round({"auc": 4})
+    _write("controls", table)
+
+
+# ---------------------------------------------------------------------------------- what they need
+
+PARTS = ("train", "val", "test")
+
+
+def gray_level_figures(X):
+    """Measure eight figures that know nothing of lungs.
+
+    Parameters
+    ----------
+    X : (n, size, size, 1) float32 in [0, 1]
+
+    Returns
+    -------
+    (n, 8) float64
+        Mean, standard deviation, 5% and 95% quantile, and the mean of the left, right, top and
+        bottom border, each a sixteenth of the side wide.
+
+    Examples
+    --------
+    >>> gray_level_figures(np.ones((2, 32, 32, 1))).shape
+    (2, 8)
+    """
+    x = X[..., 0]
+    edge = max(x.shape[1] // 16, 1)
+    borders = [x[:, :, :edge], x[:, :, -edge:], x[:, :edge], x[:, -edge:]]
+    quantiles = np.quantile(x, (0.05, 0.95), axis=(1, 2))
+    means = [border.mean((1, 2)) for border in borders]
+    return np.stack([x.mean((1, 2)), x.std((1, 2)), *quantiles, *means], 1).astype(float)
+
+
+def _border(X):
+    """The outer eighth of the image on each side; the rest is black."""
+    kept = X.copy()
+    edge = X.shape[1] // 8
+    kept[:, edge:-edge, edge:-edge] = 0
+    return kept
+
+
+CONTROLS = {
+    "whole image": lambda X: resize(X, 28),
+    "eight gray-level figures": gray_level_figures,
+    "mean gray": lambda X: X.mean((1, 2)),
+    "border alone": lambda X: resize(_border(X), 28),
+    "lungs blacked out": lambda X: resize(X * (find_lungs(X) < 0.5)[..., None], 28),
+    "lungs alone": lambda X: resize(X * (find_lungs(X) >= 0.5)[..., None], 28),
+    "shuffled labels": lambda X: resize(X, 28),
+}
+
+
+def opacity_alone(X):
+    """Ask only what phantoms taught: the expert that the robust network asks elsewhere.
+
+    Parameters
+    ----------
+    X : (n, size, size, 1) float32 in [0, 1]
+
+    Returns
+    -------
+    (n,) float32 in [0, 1]
+        The strongest tenth of the opacity in the crop, averaged.
+
+    Examples
+    --------
+    >>> opacity_alone(np.zeros((2, 28, 28, 1), np.float32)).shape
+    (2,)
+    """
+    log_odds = ask(build_looking(X.shape[1]), X)[1]
+    return 1 / (1 + np.exp(-log_odds))
+
+
+def photographs(n, seed=0):
+    """Cut square tiles of 100 to 400 pixels out of scikit-learn's two sample photographs.
+
+    Parameters
+    ----------
+    n : int
+    seed : int
+
+    Returns
+    -------
+    (n, 128, 128, 1) float32 in [0, 1]
+
+    Examples
+    --------
+    >>> photographs(2).shape
+    (2, 128, 128, 1)
+    """
+    rng = np.random.default_rng(seed)
+    both = load_sample_images().images
+    tiles = []
+    for number in range(n):
+        photograph = both[number % 2]
+        side = int(rng.integers(100, 400))
+        top = int(rng.integers(photograph.shape[0] - side))
+        left = int(rng.integers(photograph.shape[1] - side))
+        tiles.append(preprocess_image(photograph[top : top + side, left : left + side], SIZE))
+    return np.stack(tiles)
+
+
+def _adults(n):
+    """Adults among the phantoms."""
+    from xraylib.phantoms import draw_phantom
+
+    return (draw_phantom(number, seed=5, population="adults") for number in range(n))
+
+
+def images(sources, size):
+    """Preprocess files or images, one after the other: (n, size, size, 1) float32 in [0, 1]."""
+    return np.stack([preprocess_image(source, size) for source in sources])
+
+
+def folder():
+    """Return the folder of the images from elsewhere, a Path.
+
+    Raises
+    ------
+    FileNotFoundError
+        If XRAYLIB_ELSEWHERE names none.
+    """
+    path = Path(os.environ.get("XRAYLIB_ELSEWHERE") or "nothing")
+    if not path.is_dir():
+        raise FileNotFoundError(
+            f"{path}: set XRAYLIB_ELSEWHERE to a folder with pneumoniamnist.npz, nih/ and "
+            "montgomery_tb/."
+        )
+    return path
+
+
+def _predict(train, arrays, X, seed):
+    model, _ = load_trained(train, *arrays, seed=seed)
+    return predict_proba(model, X)
+
+
+def _ask(train, arrays, X, seed):
+    """Train, and predict; of a robust network the unfamiliarity too."""
+    model, history = load_trained(train, *arrays, seed=seed)
+    print(train.__name__, seed, f"{history['seconds'][0]:.0f} s", flush=True)
+    unfamiliar = unfamiliarity(model, X) if train is train_robust_model else None
+    return predict_proba(model, X), unfamiliar
+
+
+def _add(study, table, name, seed, ask):
+    """Add the columns of one network, from what is written already or measured now."""
+    path = RESULTS / f"{study}.csv.gz"
+    before = pd.read_csv(path, dtype={"patient": str}) if path.exists() else table
+    if f"{name}_{seed}" in before:
+        return before
+    p, unfamiliar = ask()
+    columns = {f"{name}_{seed}": p.round(5)}
+    if unfamiliar is not None:
+        columns[f"unfamiliar_{seed}"] = np.clip(unfamiliar, 0, 999).round(4)
+    table = before.assign(**columns)
+    _write(study, table)
+    return table
+
+
+def _write(study, table):
+    """Write a table, small ones as plain text."""
+    file = io.BytesIO()
+    if len(table) < 400:
+        table.to_csv(file, index=False, lineterminator="\n")
+        atomic_write(RESULTS / f"{study}.csv", file.getvalue())
+    else:
+        compression = {"method": "gzip", "mtime": 0}  # the same table, the same bytes
+        table.to_csv(file, index=False, compression=compression, lineterminator="\n")
+        atomic_write(RESULTS / f"{study}.csv.gz", file.getvalue())
+    print(f"{study}: {list(table)[-1]}", flush=True)
+
+
+if __name__ == "__main__":
+    home = data.load_splits()
+    studies = {
+        "nih": lambda: study_nih(home),
+        "refusal": lambda: study_refusal(home),
+        "benchmark": study_benchmark,
+        "controls": lambda: study_controls(home),
+    }
+    for name in sys.argv[1:] or studies:
+        studies[name]()
