@@ -112,9 +112,14 @@ def stage_library():
         parts = [f"## {name}\n\n{AUTOMODULE.format(name)}" for name in modules[1:]]
         title = f"# {modules[0]}\n\n{AUTOMODULE.format(modules[0])}"
         write(SOURCE / "library" / f"{room}.md", title, *parts)
-    names = [f"{room}.md" for room in sorted(rooms)]
+    order = sorted(
+        rooms, key=lambda room: xraylib.__doc__.find(f"``{room}``") % len(xraylib.__doc__)
+    )
+    names = [f"{room}.md" for room in order]
     introduction = AUTOMODULE.format("xraylib")
-    write(SOURCE / "library" / "index.md", "# Library\n", introduction, "```{toctree}", *names, "```")
+    write(
+        SOURCE / "library" / "index.md", "# Library\n", introduction, "```{toctree}", *names, "```"
+    )
 
 
 def write(path, *parts):

@@ -10,7 +10,6 @@ ROOT = Path(__file__).parents[1]
 project = "Chest radiographs: NORMAL or PNEUMONIA?"
 author = "The xraylib authors"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
-exclude_patterns = []
 
 # The stored outputs, nothing executed, no script for widgets; formulas as MathML, without a script.
 nb_execution_mode = "off"
@@ -24,16 +23,18 @@ html_math_renderer = "mathml"
 autodoc_member_order = "bysource"
 default_role = "py:obj"
 napoleon_google_docstring = False
+napoleon_use_rtype = False
 
 html_theme = "sphinx_book_theme"
 html_title = project
-html_static_path = [str(ROOT / "xraylib" / "style.css")]
-html_css_files = ["style.css"]
+html_static_path = ["site.css", str(ROOT / "xraylib" / "style.css")]
+html_css_files = ["style.css", "site.css"]
 html_copy_source = False
 html_theme_options = {
     "announcement": "For teaching, not for diagnosis.",
     "home_page_in_toc": True,
     "use_download_button": False,
+    "search_as_you_type": False,
     "use_fullscreen_button": False,
 }
 
@@ -47,7 +48,9 @@ def inline_formula(self, node):
 def display_formula(self, node):
     """Write a formula on a line of its own as MathML, which the keyboard can scroll."""
     formula = convert(node.astext(), display="block")
-    self.body.append(f'<div class="formula" role="group" aria-label="formula" tabindex="0">{formula}</div>')
+    self.body.append(
+        f'<div class="formula" role="group" aria-label="formula" tabindex="0">{formula}</div>'
+    )
     raise nodes.SkipNode
 
 
