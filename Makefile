@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --constraint .ci/constraints.txt
 
-.PHONY: fetch run run-all publish test torture bench e2e lab lint clean
+.PHONY: fetch run run-all publish test torture bench site e2e lab lint clean
 fetch run run-all publish: $(VENV)/installed
 	$(BIN)/python -m xraylib $@ $(if $(filter fetch,$@),$(SOURCE))
 test: $(VENV)/installed
@@ -14,8 +14,12 @@ torture: $(VENV)/installed
 bench: $(VENV)/installed
 	$(PIP) --quiet --editable ".[bench]"
 	$(BIN)/python -m pytest -n 0 tests/benchmarks $(if $(IMAGES),--images $(IMAGES))
+site: $(VENV)/installed
+	$(PIP) --quiet --editable ".[site]"
+	$(BIN)/python docs/build.py
 e2e: $(VENV)/installed
-	$(PIP) --quiet playwright
+	$(PIP) --quiet --editable ".[site]" playwright
+	npm ci --prefix tests/e2e --silent
 	$(BIN)/python -m pytest -n 0 tests/e2e
 lab: $(VENV)/installed
 	$(BIN)/jupyter lab notebooks

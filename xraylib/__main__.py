@@ -10,7 +10,6 @@ an archive of files, on a cluster with ``--scheduler ADDRESS``.
 
 import argparse
 import base64
-import html
 import os
 import subprocess
 import sys
@@ -20,21 +19,15 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbconvert import HTMLExporter
 from pyarrow.dataset import dataset, field
 
-from xraylib import cached, data, evaluation
+from xraylib import data
 from xraylib.files.store import atomic_write
+from xraylib.report import tagged_figures, write_report
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build"
 CELL_SECONDS = 3600
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
-<title>Chest radiographs: report</title>
-<style>body{{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}
-table{{border-collapse:collapse}}
-td,th{{padding:.3rem .8rem;border-bottom:1px solid #ccc;text-align:right}}</style>
-<h1>Chest radiographs: NORMAL or PNEUMONIA</h1><pre>{source}</pre>{table}<ol>{links}</ol></html>"""
 
 
 def main():
@@ -92,7 +85,7 @@ def predict(model_path, files, out, scheduler=None):
 
 
 def execute(path, progress):
-    """Execute a notebook in its own folder; return it with fresh outputs.
+    """Execute a notebook in its own folder; return it with fresh outputs, and the seconds it took.
 
     An error ends the run and names the cell.
     """
@@ -110,56 +103,28 @@ def execute(path, progress):
     ).execute()
     notebook.metadata.get("language_info", {}).pop("version", None)  # of this machine
     notebook.metadata.pop("widgets", None)
-    print(f"{time.monotonic() - start:.0f} s", flush=True)
-    return notebook
+    seconds = time.monotonic() - start
+    print(f"{seconds:.0f} s", flush=True)
+    return notebook, seconds
 
 
 def publish(executed, splits):
     """Store executed notebooks in place, figures of cells tagged ``img:NAME``, and exercises."""
-    for path, notebook in executed.items():
+    for path, (notebook, _) in executed.items():
         atomic_write(path, f"{nbformat.writes(notebook).rstrip()}\n".encode())
-        for name, png in tagged_figures(notebook):
-            atomic_write(ROOT / "imgs" / f"{name}.png", png)
+        for name, output in tagged_figures(notebook):
+            atomic_write(ROOT / "imgs" / f"{name}.png", base64.b64decode(output.data["image/png"]))
     generator = ROOT / "notebooks" / "make_exercises.py"
     subprocess.run([sys.executable, generator], check=True)
 
 
-def tagged_figures(notebook):
-    """Yield (name, PNG bytes) of each cell with a tag like ``img:confusion-matrix``."""
-    for cell in notebook.cells:
-        for tag in cell.metadata.get("tags", []):
-            if tag.startswith("img:"):
-                data_of = [output.get("data", {}) for output in cell.outputs]
-                (png,) = [each["image/png"] for each in data_of if "image/png" in each]
-                yield tag.removeprefix("img:"), base64.b64decode(png)
-
-
 def report(executed, splits):
-    """Write executed copies, an HTML page of each, and an index with the table of results."""
-    links = []
-    for path, notebook in executed.items():
-        name = path.stem
+    """Write the executed copies and the report about them; print its table."""
+    for path, (notebook, _) in executed.items():
         atomic_write(BUILD / path.name, nbformat.writes(notebook).encode())
-        page, _ = HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": name}})
-        atomic_write(BUILD / f"{name}.html", page.encode())
-        links.append(f'<li><a href="{name}.html">{html.escape(name)}</a></li>')
-    table = results(splits)
-    source = data.describe(splits)
-    page = PAGE.format(
-        source=html.escape(source), table=table.to_html(border=0), links="".join(links)
-    )
-    atomic_write(BUILD / "index.html", page.encode())
-    print(f"\nReport: {BUILD.relative_to(ROOT)}/index.html\n\n{source}\n\n{table.to_string()}")
-
-
-def results(splits):
-    """Tabulate loss and accuracy of the reference network (seed 0) on the three splits."""
-    from xraylib.model import predict_proba, train_model  # not for fetch: TensorFlow takes seconds
-
-    arrays = cached.load_arrays(splits)
-    model, _ = cached.load_trained(train_model, *arrays[:4])
-    pairs = zip(data.SPLIT_NAMES, arrays[::2], arrays[1::2], strict=True)
-    return evaluation.results_table({name: (y, predict_proba(model, X)) for name, X, y in pairs})
+    table = write_report(executed, splits, BUILD)
+    print(f"\nReport: {BUILD.relative_to(ROOT)}/index.html\n")
+    print(f"{data.describe(splits)}\n\n{table.to_string()}")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,6 @@ import nbformat
 import pytest
 from lessons import LESSONS, SOLUTIONS
 
-sync_api = pytest.importorskip("playwright.sync_api")
-
 ROOT = Path(__file__).parents[2]
 PLACE = ROOT / "build" / "e2e"
 NOTEBOOKS = [*LESSONS, *SOLUTIONS]
@@ -74,19 +72,6 @@ def lab(tmp_path_factory):
     yield address
     server.terminate()
     server.wait()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    program = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
-    if not program:
-        pytest.skip("no Chromium on the PATH: apt install chromium")
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        yield running
-        running.close()
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
