@@ -29,6 +29,7 @@ from xraylib.phantoms.fields import random_stream
 
 HERE = Path(__file__).parent
 FILES = ("index.html", "style.css", "network.js", "picture.js", "page.js")
+HOME = '    <p><a href="../index.html">The whole series</a></p>\n'
 SHOWN = ("normal", *DISEASES)  # a phantom of each
 CHEST = 1000  # the patient to whom the page adds opacities: not among those of the splits
 
@@ -164,6 +165,9 @@ def build(out):
     out.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         shutil.copyfile(HERE / name, out / name)
+    page = out / "index.html"
+    if not (out.parent / "index.html").exists():  # no site around it
+        page.write_text(page.read_text("utf-8").replace(HOME, ""), "utf-8")
     for name, value in (("weights", weights_of(model)), ("data", data)):
         (out / f"{name}.js").write_text(f"const {name.upper()} = {json.dumps(value)};\n")
 

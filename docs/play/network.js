@@ -88,8 +88,8 @@ function predict(pixels) {
 }
 
 // Which parts of the picture the answer depends on: a patch of 7×7 pixels at a time gets the mean
-// gray level; how far do the log odds of PNEUMONIA fall? Yields the map after each row of patches,
-// so that the page stays alive; 0 to 1, where 1 is the pixel on which most depends.
+// gray level; how far do the log odds of PNEUMONIA fall? Yields the map so far after each patch, so
+// that the page can pause between them; 0 to 1, where 1 is the pixel on which most depends.
 function* occlusionMaps(pixels) {
   const logOdds = ([normal, pneumonia]) => pneumonia - normal;
   const before = logOdds(predict(pixels).logits);
@@ -107,9 +107,9 @@ function* occlusionMaps(pixels) {
         total[i] += fall;
         times[i] += 1;
       }
+      const map = total.map((value, i) => Math.max(value / Math.max(times[i], 1), 0));
+      const largest = Math.max(...map);
+      yield map.map((value) => (largest > 0 ? value / largest : 0));
     }
-    const map = total.map((value, i) => Math.max(value / Math.max(times[i], 1), 0));
-    const largest = Math.max(...map);
-    yield map.map((value) => (largest > 0 ? value / largest : 0));
   }
 }

@@ -96,15 +96,15 @@ async function choose(load, button = null) {
   }
 }
 
-const chest = (() => {
-  const thousandths = new Uint16Array(bytesOf(DATA.chest.attenuation).buffer);
-  return {
-    ...DATA.chest,
-    attenuation: Float32Array.from(thousandths, (value) => value / 1000),
-    lungPath: Float32Array.from(bytesOf(DATA.chest.lungPath), (value) => value / 10),
-  };
-})();
-chest.lungs = chest.lungPath.map((path) => (path > 1 ? 255 : 0)); // lung fields: 1 cm of lung or more
+// The chest to which the page adds an opacity; lung fields are where the beam crosses 1 cm of lung.
+const thousandths = new Uint16Array(bytesOf(DATA.chest.attenuation).buffer);
+const tenths = bytesOf(DATA.chest.lungPath);
+const chest = {
+  ...DATA.chest,
+  attenuation: Float32Array.from(thousandths, (value) => value / 1000),
+  lungPath: Float32Array.from(tenths, (value) => value / 10),
+  lungs: tenths.map((path) => (path > 10 ? 255 : 0)),
+};
 
 function drawn() {
   const opacity = {
@@ -115,7 +115,7 @@ function drawn() {
     dose: 10 ** number("dose"),
   };
   const truth = opacity.density
-    ? `The truth: you drew an opacity of ${opacity.size} cm, ${number("density")}% filled.`
+    ? `The truth: you drew an opacity of ${opacity.size} cm radius, ${number("density")}% filled.`
     : "The truth: you drew a chest without an opacity.";
   return { ...drawPhantom(chest, opacity), lungs: chest.lungs, kind: "drawn", truth };
 }
@@ -166,6 +166,7 @@ function showAnswer() {
   element("class").textContent = "probability of PNEUMONIA";
   element("words").textContent =
     `At a threshold of ${percent(threshold)} the network calls this picture ${called}. ${meaning(probability)}`;
+  element("strip").textContent = `The answer: ${percent(probability)}, called ${called}`;
   element("truth").textContent = picture.truth;
   element("bar").style.width = `${100 * probability}%`;
   element("bar-threshold").style.left = `${100 * threshold}%`;
