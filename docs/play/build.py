@@ -23,15 +23,15 @@ from xraylib.cached import load_arrays, load_trained
 from xraylib.data import load_splits
 from xraylib.files.decoding import encoded
 from xraylib.model import predict_proba, train_model
-from xraylib.phantoms import DISEASES, draw_phantom
+from xraylib.phantoms import DISEASES, draw_disease, draw_phantom
 from xraylib.phantoms.body import MU, draw_child, draw_position, healthy_body
 from xraylib.phantoms.fields import random_stream
 
 HERE = Path(__file__).parent
 FILES = ("index.html", "style.css", "network.js", "picture.js", "page.js")
-HOME = '    <p><a href="../index.html">The whole series</a></p>\n'
+HOME = '<p><a href="../index.html">The whole series</a></p>'
 SHOWN = ("normal", *DISEASES)  # a phantom of each
-CHEST = 1000  # the patient to whom the page adds opacities: not among those of the splits
+CHEST = 1000  # the patient to whom the page adds opacities, not among those of the splits
 
 
 def base64_of(content):
@@ -39,11 +39,11 @@ def base64_of(content):
     return base64.b64encode(content).decode()
 
 
-def data_url(image, format, **options):
-    """Return an image as a data URL in the format PNG or JPEG."""
+def data_url(image, kind, **options):
+    """Return an image as a data URL of the kind PNG or JPEG."""
     file = io.BytesIO()
-    image.save(file, format, **options)
-    return f"data:image/{format.lower()};base64,{base64_of(file.getvalue())}"
+    image.save(file, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64_of(file.getvalue())}"
 
 
 def weights_of(model):
@@ -65,26 +65,24 @@ def phantoms_to_pick(split, p):
     Returns
     -------
     list of dict
-        Each with its picture and the mask of its lungs as data URLs, and what was drawn.
+        Each with its JPEG and the mask of its lungs as data URLs, its disease and file name.
     """
     rows = list(split.cast_column("image", ImageFeature(decode=False)))
-    phantoms = []
-    for row in rows:
-        patient, image_number = map(int, re.findall(r"\d+", row["file_name"]))
-        phantoms.append(draw_phantom(patient, image_number))
-    diseases = [phantom.disease for phantom in phantoms]
+    drawn = [tuple(map(int, re.findall(r"\d+", row["file_name"]))) for row in rows]
+    diseases = [draw_disease(*pair) for pair in drawn]
     error = int(np.argmax(np.abs(p - np.array(split["label"]))))
-    chosen = [next(i for i, d in enumerate(diseases) if d == name and i != error) for name in SHOWN]
+    diseases[error] = "taken"
     picks = []
-    for i in [*chosen, error]:
+    for i in [*map(diseases.index, SHOWN), error]:
         content = encoded(rows[i]["image"])
         content = content if isinstance(content, bytes) else Path(content).read_bytes()
+        phantom = draw_phantom(*drawn[i])
         picks.append(
             {
                 "url": f"data:image/jpeg;base64,{base64_of(content)}",
-                "lungs": data_url(Image.fromarray(phantoms[i].lungs), "PNG"),
-                "disease": diseases[i],
-                "file": rows[i]["file_name"],
+                "lungs": data_url(Image.fromarray(phantom.lungs), "PNG"),
+                "disease": phantom.disease,
+                "file": phantom.file_name,
             }
         )
     return picks
@@ -148,6 +146,7 @@ def build(out):
     out : Path
         Is made; files of the page that stand there are replaced.
     """
+    # The network of the lessons, from their cache, and what it says of the test phantoms.
     splits = load_splits("phantom")
     *arrays, X_test, y_test = load_arrays(splits)
     model, _ = load_trained(train_model, *arrays)
@@ -162,6 +161,7 @@ def build(out):
         "trained": len(arrays[1]),
     }
 
+    # The files that are written by hand, then what belongs to this network and these phantoms.
     out.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         shutil.copyfile(HERE / name, out / name)

@@ -54,7 +54,12 @@ function maxPool(maps, n, channels) {
     for (let column = 0; column < size; column++) {
       for (let k = 0; k < channels; k++) {
         const at = (r, c) => maps[((2 * row + r) * n + 2 * column + c) * channels + k];
-        result[(row * size + column) * channels + k] = Math.max(at(0, 0), at(0, 1), at(1, 0), at(1, 1));
+        result[(row * size + column) * channels + k] = Math.max(
+          at(0, 0),
+          at(0, 1),
+          at(1, 0),
+          at(1, 1),
+        );
       }
     }
   }
@@ -65,7 +70,8 @@ function maxPool(maps, n, channels) {
 function denseLayer(inputs, kernel, bias) {
   const result = Float32Array.from(bias);
   inputs.forEach((value, i) => {
-    for (let unit = 0; unit < bias.length; unit++) result[unit] += value * kernel[i * bias.length + unit];
+    for (let unit = 0; unit < bias.length; unit++)
+      result[unit] += value * kernel[i * bias.length + unit];
   });
   return result;
 }

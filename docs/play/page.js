@@ -3,7 +3,9 @@
 
 const element = (id) => document.getElementById(id);
 const number = (id) => Number(element(id).value);
-const PREVALENCES = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
+const PREVALENCES = [
+  0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9,
+];
 // How a slider's value is said, where it is not the number and the unit in index.html.
 const SAID = {
   dose: (value) => Math.round(10 ** value).toLocaleString("en"),
@@ -50,7 +52,11 @@ const noRadiograph = async (url, name) => ({
 });
 
 const PICKS = [
-  ...DATA.phantoms.map((phantom, i) => [`Phantom ${i + 1}`, phantom.url, () => loadPhantom(phantom)]),
+  ...DATA.phantoms.map((phantom, i) => [
+    `Phantom ${i + 1}`,
+    phantom.url,
+    () => loadPhantom(phantom),
+  ]),
   ["A cat", DATA.cat, () => noRadiograph(DATA.cat, "a drawing of a cat")],
   ["A temple", DATA.temple, () => noRadiograph(DATA.temple, "a photograph of a temple")],
 ];
@@ -142,7 +148,7 @@ function update() {
   if (!picture.lungs) element("blackout").checked = false;
   element("blackout-note").textContent = picture.lungs
     ? "Where the lungs are is known because the phantom was drawn."
-    : "Lungs can be blacked out in phantoms only: in other pictures the page does not know where they are.";
+    : "Lungs can be blacked out in phantoms only: elsewhere the page does not know where they are.";
 
   changed = change(picture, changes());
   const seen = shrink(changed);
@@ -165,7 +171,8 @@ function showAnswer() {
   element("percent").textContent = percent(probability);
   element("class").textContent = "probability of PNEUMONIA";
   element("words").textContent =
-    `At a threshold of ${percent(threshold)} the network calls this picture ${called}. ${meaning(probability)}`;
+    `At a threshold of ${percent(threshold)} the network calls this picture ${called}. ` +
+    meaning(probability);
   element("strip").textContent = `The answer: ${percent(probability)}, called ${called}`;
   element("truth").textContent = picture.truth;
   element("bar").style.width = `${100 * probability}%`;
@@ -174,29 +181,40 @@ function showAnswer() {
   element("logit-pneumonia").textContent = logits[1].toFixed(2);
 }
 
-// What the probability means, in counts: of the test's phantoms with such an answer, how many are ill?
+// What the probability means, in counts: how many of the phantoms with such an answer are ill?
 function meaning(probability) {
-  if (picture.kind === "other") return "What its percentage means for such a picture, nobody has measured.";
+  if (picture.kind === "other")
+    return "What its percentage means for such a picture, nobody has measured.";
   if (picture.kind === "drawn" || isChanged()) {
     return "What its percentage means for changed or drawn pictures, nobody has measured.";
   }
   const limits = [0, 0.05, 0.2, 0.5, 0.8, 0.95, 1.01];
   const i = limits.findIndex((limit) => probability < limit) - 1;
-  const alike = DATA.test.y.filter((_, k) => DATA.test.p[k] >= limits[i] && DATA.test.p[k] < limits[i + 1]);
+  const alike = DATA.test.y.filter(
+    (_, k) => DATA.test.p[k] >= limits[i] && DATA.test.p[k] < limits[i + 1],
+  );
   const ill = alike.filter((y) => y === 1).length;
   return (
     `Of the ${DATA.test.y.length} phantoms of the test, ${alike.length} got between ` +
-    `${percent(limits[i])} and ${percent(Math.min(limits[i + 1], 1))}; ${ill} of these have pneumonia.`
+    `${percent(limits[i])} and ${percent(Math.min(limits[i + 1], 1))}; ` +
+    `${ill} of these have pneumonia.`
   );
 }
 
-// Gray levels to a canvas.
-function paint(canvas, gray, width, height) {
+// Gray levels, 0 to 255, as an image for a canvas: red, green and blue alike, and opaque.
+function imageOf(gray, width, height) {
   const image = new ImageData(width, height);
-  gray.forEach((value, i) => image.data.set([value, value, value, 255], 4 * i));
+  for (let i = 0; i < gray.length; i++) {
+    image.data[4 * i] = image.data[4 * i + 1] = image.data[4 * i + 2] = gray[i];
+    image.data[4 * i + 3] = 255;
+  }
+  return image;
+}
+
+function paint(canvas, gray, width, height) {
   canvas.width = width;
   canvas.height = height;
-  canvas.getContext("2d").putImageData(image, 0, 0);
+  canvas.getContext("2d").putImageData(imageOf(gray, width, height), 0, 0);
 }
 
 function paintPicture() {
@@ -242,14 +260,17 @@ function showWorth() {
   const { y, p } = DATA.test;
   const threshold = number("threshold") / 100;
   const prevalence = PREVALENCES[number("prevalence")];
-  const right = [0, 1].map((k) => y.filter((truth, i) => truth === k && (p[i] >= threshold) === (k === 1)).length);
+  const right = [0, 1].map(
+    (k) => y.filter((truth, i) => truth === k && p[i] >= threshold === (k === 1)).length,
+  );
   const total = [0, 1].map((k) => y.filter((truth) => truth === k).length);
   const [specificity, sensitivity] = right.map((count, k) => count / total[k]);
   const rate = (name, k) =>
     `${name} ${percent(right[k] / total[k])} (${right[k]} of ${total[k]}; 95% interval ` +
     `${wilson(right[k], total[k]).map(percent).join(" to ")})`;
   element("rates").textContent =
-    `On the phantoms of the test, at this threshold: ${rate("sensitivity", 1)}, ${rate("specificity", 0)}.`;
+    "On the phantoms of the test, at this threshold: " +
+    `${rate("sensitivity", 1)}, ${rate("specificity", 0)}.`;
 
   // The same rates in 10,000 children.
   const ill = 10000 * prevalence;
@@ -260,9 +281,11 @@ function showWorth() {
     fp: healthy * (1 - specificity),
     tn: healthy * specificity,
   };
-  for (const [id, count] of Object.entries(counts)) element(id).textContent = Math.round(count).toLocaleString("en");
+  for (const [id, count] of Object.entries(counts))
+    element(id).textContent = Math.round(count).toLocaleString("en");
   element("of-thousand").textContent = `Of 10,000 children, if ${percent(prevalence)} are ill`;
-  const share = (part, rest) => (part + rest ? percent(part / (part + rest)) : "undefined, as there is no such answer");
+  const share = (part, rest) =>
+    part + rest ? percent(part / (part + rest)) : "undefined, as there is no such answer";
   element("values").textContent =
     `Positive predictive value: an answer PNEUMONIA is right in ${share(counts.tp, counts.fp)}. ` +
     `Negative predictive value: an answer NORMAL is right in ${share(counts.tn, counts.fn)}.`;
@@ -279,19 +302,25 @@ function showMaps(maps) {
   context.fillRect(0, 0, canvas.width, canvas.width);
   const largest = maps.reduce((a, b) => Math.max(a, b), 1e-9);
   for (let k = 0; k < count; k++) {
-    const image = new ImageData(side, side);
-    for (let i = 0; i < side * side; i++) {
-      const value = 255 * Math.sqrt(maps[i * count + k] / largest); // the root shows weak answers too
-      image.data.set([value, value, value, 255], 4 * i);
-    }
-    context.putImageData(image, (k % 8) * (side + gap), Math.floor(k / 8) * (side + gap));
+    // The root of each value, so that weak responses show too.
+    const gray = Float32Array.from(
+      { length: side * side },
+      (_, i) => 255 * Math.sqrt(maps[i * count + k] / largest),
+    );
+    context.putImageData(
+      imageOf(gray, side, side),
+      (k % 8) * (side + gap),
+      Math.floor(k / 8) * (side + gap),
+    );
   }
 }
 
 // ---- What the reader does
 
 function say(slider) {
-  const text = SAID[slider.id] ? SAID[slider.id](slider.value) : slider.value + (slider.dataset.unit ?? "");
+  const text = SAID[slider.id]
+    ? SAID[slider.id](slider.value)
+    : slider.value + (slider.dataset.unit ?? "");
   slider.parentElement.querySelector("output").textContent = text;
   slider.setAttribute("aria-valuetext", text);
 }
@@ -320,7 +349,10 @@ listen(["threshold"], () => (showAnswer(), showWorth()));
 listen(["prevalence"], showWorth);
 listen(["show-occlusion"], paintPicture);
 element("reset").addEventListener("click", reset);
-element("draw").addEventListener("toggle", () => element("draw").open && choose(async () => drawn()));
+element("draw").addEventListener(
+  "toggle",
+  () => element("draw").open && choose(async () => drawn()),
+);
 for (const button of document.querySelectorAll("[data-prevalence]")) {
   button.addEventListener("click", () => {
     element("prevalence").value = button.dataset.prevalence;
@@ -329,7 +361,10 @@ for (const button of document.querySelectorAll("[data-prevalence]")) {
   });
 }
 
-element("file").addEventListener("change", () => element("file").files[0] && readFile(element("file").files[0]));
+element("file").addEventListener(
+  "change",
+  () => element("file").files[0] && readFile(element("file").files[0]),
+);
 document.addEventListener("dragover", (event) => event.preventDefault());
 document.addEventListener("drop", (event) => {
   event.preventDefault(); // else the browser would leave the page for the file
@@ -337,7 +372,7 @@ document.addEventListener("drop", (event) => {
 });
 
 element("about-network").textContent =
-  `The reference network: 491,218 weights, trained for 20 epochs on ${DATA.trained} phantoms, drawn by this series. ` +
+  `The reference network: 491,218 weights, trained for 20 epochs on ${DATA.trained} phantoms. ` +
   "No picture of a patient was used.";
 for (const slider of document.querySelectorAll("input[type=range]")) say(slider);
 showPicks();

@@ -11,13 +11,15 @@ async function readPicture(file) {
   if (String.fromCharCode(...start.slice(128)) === "DICM" || /\.dcm$/i.test(file.name)) {
     throw new Error(
       "This is a DICOM file, which a browser cannot read. Save it as PNG or JPEG in your viewer " +
-        "(without the patient's name in the picture), or give it to xraylib in Python: it reads DICOM."
+        "(without the patient's name in it), or give it to xraylib in Python: that reads DICOM.",
     );
   }
   // The browser tells an image's size before it decodes its pixels.
   const image = new Image();
   image.src = URL.createObjectURL(file);
-  const unreadable = new Error("This is no image that the browser can read. Choose a JPEG or PNG file.");
+  const unreadable = new Error(
+    "This is no image that the browser can read. Choose a JPEG or PNG file.",
+  );
   try {
     await new Promise((resolve, reject) => {
       image.onload = resolve;
@@ -29,8 +31,8 @@ async function readPicture(file) {
   const megapixels = (image.naturalWidth * image.naturalHeight) / 1e6;
   if (megapixels > MAX_MEGAPIXELS) {
     throw new Error(
-      `This image has ${Math.round(megapixels)} megapixels; the page takes at most ${MAX_MEGAPIXELS}. ` +
-        "Make it smaller first: the network sees only 28×28 pixels of it anyway."
+      `This image has ${Math.round(megapixels)} megapixels; at most ${MAX_MEGAPIXELS} are taken. ` +
+        "Make it smaller first: the network sees only 28×28 pixels of it anyway.",
     );
   }
   const factor = Math.min(1, MAX_SIDE / Math.max(image.naturalWidth, image.naturalHeight));
@@ -41,7 +43,9 @@ async function readPicture(file) {
     options.resizeQuality = "high";
   }
   const bitmap = await createImageBitmap(file, options).catch(() => {
-    throw new Error("This image is damaged: the browser cannot read its pixels. Choose another file.");
+    throw new Error(
+      "This image is damaged: the browser cannot read its pixels. Choose another file.",
+    );
   });
   return grayOf(bitmap);
 }
@@ -52,7 +56,7 @@ function grayOf(bitmap) {
   const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
   context.fillRect(0, 0, width, height);
   context.drawImage(bitmap, 0, 0);
-  const colors = context.getImageData(0, 0, width, height).data; // red, green, blue, alpha, red, ...
+  const colors = context.getImageData(0, 0, width, height).data; // red, green, blue, alpha, ...
   const gray = new Uint8ClampedArray(width * height);
   for (let i = 0; i < gray.length; i++) {
     gray[i] = 0.299 * colors[4 * i] + 0.587 * colors[4 * i + 1] + 0.114 * colors[4 * i + 2];
@@ -60,7 +64,7 @@ function grayOf(bitmap) {
   return { gray, width, height };
 }
 
-// Make a picture of 28×28 pixels, as Pillow's bicubic filter does: first its rows, then its columns.
+// Make a picture of 28×28 pixels, as Pillow's bicubic filter does: first rows, then columns.
 function shrink({ gray, width, height }, size = 28) {
   const rows = resample(gray, width, height, size); // turned: size rows of height pixels
   return resample(rows, height, size, size);
