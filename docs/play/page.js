@@ -78,7 +78,7 @@ function readFile(file) {
   return choose(async () => ({
     ...(await readPicture(file)),
     kind: "other",
-    truth: `${file.name}: the network was not trained on such pictures, if this is not a phantom.`,
+    truth: `The truth about ${file.name} the page cannot know. The network knows only phantoms.`,
   }));
 }
 
@@ -86,20 +86,17 @@ function readFile(file) {
 let choices = 0;
 async function choose(load, button = null) {
   const mine = ++choices;
-  try {
-    const loaded = await load();
-    if (mine !== choices) return;
-    picture = loaded;
-    element("problem").hidden = true;
-    for (const other of element("picks").children) {
-      other.setAttribute("aria-pressed", String(other === button));
-    }
-    update();
-  } catch (error) {
-    if (mine !== choices) return;
-    element("problem").textContent = error.message;
-    element("problem").hidden = false;
+  let problem = "";
+  const loaded = await load().catch((error) => (problem = error.message));
+  if (mine !== choices) return;
+  element("problem").textContent = problem;
+  element("problem").hidden = !problem;
+  if (problem) return; // the picture before stays
+  picture = loaded;
+  for (const other of element("picks").children) {
+    other.setAttribute("aria-pressed", String(other === button));
   }
+  update();
 }
 
 // The chest to which the page adds an opacity; lung fields are where the beam crosses 1 cm of lung.
@@ -183,8 +180,9 @@ function showAnswer() {
 
 // What the probability means, in counts: how many of the phantoms with such an answer are ill?
 function meaning(probability) {
-  if (picture.kind === "other")
+  if (picture.kind === "other") {
     return "What its percentage means for such a picture, nobody has measured.";
+  }
   if (picture.kind === "drawn" || isChanged()) {
     return "What its percentage means for changed or drawn pictures, nobody has measured.";
   }
@@ -229,18 +227,19 @@ function paintPicture() {
   canvas.getContext("2d").drawImage(small, 0, 0, canvas.width, canvas.height);
 }
 
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
 // Compute the occlusion map in pieces, so that sliders stay quick, and show it when it is whole.
 async function explain(pixels) {
   const mine = ++explaining;
   occlusion = null;
   paintPicture();
+  await pause(150); // until a slider rests
   let map = null;
-  await new Promise((resolve) => setTimeout(resolve, 150)); // until a slider rests
-  for (map of mine === explaining ? occlusionMaps(pixels) : []) {
-    await new Promise((resolve) => setTimeout(resolve));
+  for (map of occlusionMaps(pixels)) {
+    await pause(0);
     if (mine !== explaining) return;
   }
-  if (mine !== explaining) return;
   occlusion = map;
   paintPicture();
 }
@@ -260,10 +259,9 @@ function showWorth() {
   const { y, p } = DATA.test;
   const threshold = number("threshold") / 100;
   const prevalence = PREVALENCES[number("prevalence")];
-  const right = [0, 1].map(
-    (k) => y.filter((truth, i) => truth === k && p[i] >= threshold === (k === 1)).length,
-  );
+  const called = p.map((value) => (value >= threshold ? 1 : 0));
   const total = [0, 1].map((k) => y.filter((truth) => truth === k).length);
+  const right = [0, 1].map((k) => y.filter((truth, i) => truth === k && called[i] === k).length);
   const [specificity, sensitivity] = right.map((count, k) => count / total[k]);
   const rate = (name, k) =>
     `${name} ${percent(right[k] / total[k])} (${right[k]} of ${total[k]}; 95% interval ` +
@@ -281,9 +279,10 @@ function showWorth() {
     fp: healthy * (1 - specificity),
     tn: healthy * specificity,
   };
-  for (const [id, count] of Object.entries(counts))
+  for (const [id, count] of Object.entries(counts)) {
     element(id).textContent = Math.round(count).toLocaleString("en");
-  element("of-thousand").textContent = `Of 10,000 children, if ${percent(prevalence)} are ill`;
+  }
+  element("of-children").textContent = `Of 10,000 children, if ${percent(prevalence)} are ill`;
   const share = (part, rest) =>
     part + rest ? percent(part / (part + rest)) : "undefined, as there is no such answer";
   element("values").textContent =
