@@ -156,6 +156,7 @@ def test_the_wheel_holds_every_module(tmp_path):
         packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
     modules = {path.relative_to(ROOT).as_posix() for path in SOURCES.values()}
     assert modules <= packed
+    assert {"xraylib/style.css", "xraylib/beyond/phantom_taught.npz"} <= packed
     assert {name.partition("/")[0] for name in packed} == {"xraylib"}
 
 
