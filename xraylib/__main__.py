@@ -42,7 +42,7 @@ def main():
     parser = argparse.ArgumentParser(prog="python -m xraylib", description=__doc__.split("\n\n")[1])
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in ("run", "run-all", "publish", "fetch"):
-        help_ = 'as XRAYLIB_SOURCE: "hub", "phantom" or a folder'
+        help_ = 'as XRAYLIB_SOURCE: "hub", "phantom", "pneumoniamnist", "chestmnist" or a path'
         commands.add_parser(name).add_argument("source", nargs="?", help=help_)
     archive = commands.add_parser("predict")
     archive.add_argument("model", help="a network saved as .keras")
