@@ -41,13 +41,18 @@ class Source:
     synthetic: bool = False
 
 
+KERMANY = (
+    "Kermany, Zhang, Goldbaum: Labeled Optical Coherence Tomography (OCT) and Chest X-Ray Images "
+    "for Classification, Mendeley Data, doi:10.17632/rscbjbr9sj"
+)
+MEDMNIST = (
+    "Yang, Shi, Wei et al.: MedMNIST v2, Scientific Data 10, 41 (2023), "
+    "doi:10.1038/s41597-022-01721-8"
+)
 SOURCES = {
     "hub": Source(
         title="keremberke/chest-xray-classification on the Hugging Face Hub",
-        citation=(
-            "Kermany, Zhang, Goldbaum: Labeled Optical Coherence Tomography (OCT) and Chest X-Ray "
-            "Images for Classification, Mendeley Data, doi:10.17632/rscbjbr9sj"
-        ),
+        citation=KERMANY,
         licence="CC BY 4.0",
         population=(
             "children aged one to five, Guangzhou Women and Children's Medical Center, China; "
@@ -62,10 +67,7 @@ SOURCES = {
     ),
     "pneumoniamnist": Source(
         title="PneumoniaMNIST of MedMNIST v2, on Zenodo",
-        citation=(
-            "Yang, Shi, Wei et al.: MedMNIST v2, Scientific Data 10, 41 (2023), "
-            "doi:10.1038/s41597-022-01721-8; and Kermany, Zhang, Goldbaum as above"
-        ),
+        citation=f"{MEDMNIST}; {KERMANY}",
         licence="CC BY 4.0",
         population=(
             "the children of the reference data set in their original split: train and validation "
@@ -81,9 +83,8 @@ SOURCES = {
     "chestmnist": Source(
         title="ChestMNIST of MedMNIST v2, on Zenodo: no finding or pneumonia",
         citation=(
-            "Yang, Shi, Wei et al.: MedMNIST v2, Scientific Data 10, 41 (2023), "
-            "doi:10.1038/s41597-022-01721-8; and Wang et al.: ChestX-ray8, CVPR 2017, "
-            "doi:10.1109/CVPR.2017.369, images from the NIH Clinical Center"
+            f"{MEDMNIST}; Wang et al.: ChestX-ray8, CVPR 2017, doi:10.1109/CVPR.2017.369; "
+            "source of the images: NIH Clinical Center"
         ),
         licence="CC BY 4.0",
         population=(
