@@ -70,7 +70,7 @@ def prepare(source):
         download(URL.format(source), path, md5=MD5[source])
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file. Give the path of an .npz of MedMNIST.")
-    key = store.content_key(store.sha256(path))
+    key = store.content_key(Path(__file__), store.sha256(path))
     return store.cached("medmnist", key, lambda folder: unpack(path, folder))
 
 
@@ -104,7 +104,7 @@ def unpack(path, folder):
         labels = arrays[f"{part}_labels"]  # (n, 1) or (n, 14)
         (folder / split).mkdir()
         if not len(images):
-            (folder / split / EMPTY).write_text(f"{path.name} has no images of this split.\n")
+            (folder / split / EMPTY).write_text("The source has no images of this split.\n")
             continue
         # Other findings without pneumonia belong to neither class.
         chosen = {"NORMAL": ~labels.any(axis=1), "PNEUMONIA": labels[:, column] == 1}
