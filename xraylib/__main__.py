@@ -35,7 +35,7 @@ def main():
     parser = argparse.ArgumentParser(prog="python -m xraylib", description=__doc__.split("\n\n")[1])
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in ("run", "run-all", "publish", "fetch"):
-        help_ = 'as XRAYLIB_SOURCE: "hub", "phantom" or a folder'
+        help_ = 'as XRAYLIB_SOURCE: "hub", "phantom", "pneumoniamnist", "chestmnist" or a path'
         commands.add_parser(name).add_argument("source", nargs="?", help=help_)
     commands.add_parser("teach", help="trains the networks that find lungs and opacities again")
     archive = commands.add_parser("predict")

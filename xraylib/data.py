@@ -12,9 +12,9 @@ from datasets import Image as ImageFeature
 
 from xraylib import CLASSES
 from xraylib.files.decoding import encoded, read_image
-from xraylib.sources import hub, phantom
+from xraylib.sources import hub, medmnist, phantom
 from xraylib.sources.catalogue import SOURCES
-from xraylib.sources.folder import SPLIT_NAMES, check_classes, read_splits
+from xraylib.sources.folder import SPLIT_NAMES, check_classes, read_folder, read_splits
 
 PATIENT = re.compile(r"(person|NORMAL2-IM-|IM-|phantom)(\d+)(?:_(bacteria|virus))?")
 
@@ -28,6 +28,10 @@ def load_splits(source=None, on_error="raise"):
         - ``"hub"``: the reference data set, downloaded once and from then on used without a
           network; an interrupted download goes on where it stopped.
         - ``"phantom"``: built-in synthetic radiographs, drawn once.
+        - ``"pneumoniamnist"``, ``"chestmnist"``: the benchmarks of MedMNIST v2 at 28×28, downloaded
+          once; or the path of such an ``.npz``. PneumoniaMNIST has the children of the reference
+          data set in their original split, so a network trained on the random split of ``"hub"``
+          has seen images of its test set.
         - a path: a folder with ``train``, ``validation`` (or ``val``, ``valid``) and ``test``, each
           a folder or a zip with ``NORMAL/`` and ``PNEUMONIA/``.
         - ``"auto"``: the Hub if it is cached or answers within 5 seconds, otherwise phantoms.
@@ -41,16 +45,17 @@ def load_splits(source=None, on_error="raise"):
     -------
     datasets.DatasetDict
         Splits ``train``, ``validation`` and ``test`` with the columns ``image``, ``label`` (0 is
-        NORMAL, 1 is PNEUMONIA) and ``file_name``, sorted by class and name.
+        NORMAL, 1 is PNEUMONIA) and ``file_name``, sorted by class and name. A split that an
+        ``.npz`` leaves empty has no rows.
 
     Raises
     ------
     FileNotFoundError
         If a source, split or class folder is missing.
     ValueError
-        If a class is empty or unknown, a zip is damaged, or two splits share a file.
+        If a class is empty or unknown, a zip or ``.npz`` is damaged, or two splits share a file.
     ConnectionError
-        If the Hub fails. Every error names the file and the fix.
+        If the Hub or Zenodo fails. Every error names the file and the fix.
 
     Examples
     --------
@@ -64,6 +69,35 @@ def load_splits(source=None, on_error="raise"):
     if on_error == "skip":
         splits = DatasetDict({name: drop_unreadable(split) for name, split in splits.items()})
     return splits
+
+
+def load_folder(path):
+    """Load one folder of radiographs with their labels, such as another hospital's.
+
+    Parameters
+    ----------
+    path : str or Path
+        A folder or a zip with ``NORMAL/`` and ``PNEUMONIA/``.
+
+    Returns
+    -------
+    datasets.Dataset
+        With the columns of `load_splits`; `drop_unreadable` leaves out what cannot be read.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder or zip, or a class folder in it, is missing.
+    ValueError
+        If a class is empty or unknown, or a zip is damaged. Every error names the file and the fix.
+
+    Examples
+    --------
+    >>> load_folder(prepare("phantom") / "test").num_rows
+    120
+    """
+    path = Path(path).expanduser().absolute()
+    return _name({"all": read_folder(path)}, str(path))["all"]
 
 
 def load_phantoms(sizes=None, seed=0):
@@ -96,7 +130,8 @@ def _name(splits, source):
         split.info.dataset_name = source if source in SOURCES else "folder"
         split.info.description = SOURCES[split.info.dataset_name].title
         if split.info.dataset_name == "folder":
-            split.info.description = f"the folder {Path(source).name}"
+            kind = "file" if source.endswith((".npz", ".zip")) else "folder"
+            split.info.description = f"the {kind} {Path(source).name}"
         elif source == "hub" and "HF_ENDPOINT" in os.environ:
             split.info.description += ", from a mirror (HF_ENDPOINT)"
     return DatasetDict(splits)
@@ -123,6 +158,8 @@ def prepare(source=None):
     source = decide_source(source)
     if source == "hub":
         return hub.prepare()
+    if source in medmnist.MD5 or source.endswith(".npz"):
+        return medmnist.prepare(source)
     return phantom.prepare() if source == "phantom" else Path(source).expanduser()
 
 
@@ -137,7 +174,7 @@ def decide_source(source=None):
     Returns
     -------
     str
-        ``"hub"``, ``"phantom"`` or a path.
+        The name of a source, such as ``"hub"`` or ``"phantom"``, or a path.
 
     Examples
     --------
@@ -169,7 +206,8 @@ def describe(splits):
     Returns
     -------
     str
-        Three lines; a fourth where the numbers of images are not those of the source.
+        Three lines; another where the numbers of images are not those of the source, and one where
+        its images may have been met before.
 
     Examples
     --------
@@ -182,6 +220,7 @@ def describe(splits):
     source = SOURCES[info.dataset_name]
     sizes = {name: len(split) for name, split in splits.items()}
     lines = [f"Source: {info.description}", f"Images: {_sizes(sizes)} (train / validation / test)"]
+    lines += [source.caution] if source.caution else []
     if source.sizes not in (None, sizes):
         lines.append(f"The source states {_sizes(source.sizes)}: this is another set of images.")
     worth = "These are phantoms: the numbers below say nothing about patients."

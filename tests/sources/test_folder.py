@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from xraylib import data
-from xraylib.sources.folder import unpack
+from xraylib.preprocessing import preprocess_split
+from xraylib.sources.folder import EMPTY, unpack
 
 SPLITS = ("train", "validation", "test")
 
@@ -177,3 +178,93 @@ def test_two_folders_for_one_split_are_refused(folder, fill):
 def test_a_source_that_does_not_exist_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere: no such folder. A source is"):
         data.load_splits(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("written", [str, lambda path: path], ids=["str", "Path"])
+def test_one_folder_is_one_data_set(folder, written):
+    split = data.load_folder(written(folder / "train"))
+    assert split.to_dict() == data.load_splits(folder)["train"].to_dict()
+    assert split.features == data.load_splits(folder)["train"].features
+
+
+def test_one_zip_is_one_data_set(zips):
+    split = data.load_folder(zips / "test.zip")
+    assert split["file_name"][:] == ["IM-0000-0001.png", "IM-0001-0001.png"]
+    assert split["label"][:] == [0, 1]
+
+
+def test_one_zip_is_unpacked_once(zips, cache):
+    first = data.load_folder(zips / "test.zip")
+    before = {path: path.stat().st_mtime_ns for path in cache.rglob("*.png")}
+    assert data.load_folder(zips / "test.zip").to_dict() == first.to_dict()
+    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*.png")} == before
+
+
+def test_one_folder_becomes_arrays(folder):
+    X, y = preprocess_split(data.load_folder(folder / "train"))
+    assert X.shape == (4, 28, 28, 1)
+    assert y.tolist() == [0, 0, 1, 1]
+
+
+def test_one_folder_knows_what_it_is_called(folder, zips):
+    assert data.load_folder(folder / "train").info.description == "the folder train"
+    assert data.load_folder(zips / "test.zip").info.description == "the file test.zip"
+
+
+def test_a_folder_named_like_a_source_is_still_a_folder(folder, monkeypatch):
+    (folder / "train").rename(folder / "phantom")
+    monkeypatch.chdir(folder)
+    assert data.load_folder("phantom").info.dataset_name == "folder"
+
+
+def test_one_folder_that_is_missing_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="gone: no such folder or zip. Give one with"):
+        data.load_folder(tmp_path / "gone")
+
+
+def test_one_folder_without_a_class_is_named(folder):
+    shutil.rmtree(folder / "train" / "NORMAL")
+    with pytest.raises(FileNotFoundError, match="train: the class folder NORMAL/ is missing. Add"):
+        data.load_folder(folder / "train")
+
+
+def test_one_folder_with_an_unknown_class_is_named(folder):
+    with pytest.raises(ValueError, match="set: unknown class folder test/. Only NORMAL/"):
+        data.load_folder(folder)
+
+
+def test_one_zip_without_a_class_is_named(zips, zipped):
+    (zips / "test.zip").write_bytes(zipped(["NORMAL"]))
+    message = "test.zip: the class folder PNEUMONIA/ is missing. Add"
+    with pytest.raises(FileNotFoundError, match=message):
+        data.load_folder(zips / "test.zip")
+
+
+def test_one_zip_that_is_damaged_is_named(zips, zipped):
+    (zips / "test.zip").write_bytes(zipped()[:-30])
+    with pytest.raises(ValueError, match="test.zip: cannot be read as a zip .* again"):
+        data.load_folder(zips / "test.zip")
+
+
+def test_an_image_is_no_folder_of_images(folder):
+    path = folder / "train" / "NORMAL" / "person0_virus_0.png"
+    with pytest.raises(ValueError, match="person0_virus_0.png: cannot be read as a zip"):
+        data.load_folder(path)
+
+
+def test_unreadable_images_of_one_folder_can_be_left_out(folder, capsys):
+    (folder / "train" / "NORMAL" / "person0_virus_0.png").write_bytes(b"no image")
+    assert data.drop_unreadable(data.load_folder(folder / "train")).num_rows == 3
+    assert "Left out: 1 of 4 images" in capsys.readouterr().out
+
+
+def test_a_split_that_is_empty_without_a_note_is_still_an_error(folder):
+    shutil.rmtree(folder / "test")
+    (folder / "test").mkdir()
+    with pytest.raises(FileNotFoundError, match="test: the class folder NORMAL/ is missing. Add"):
+        data.load_splits(folder)
+
+
+def test_images_count_though_a_note_says_that_there_are_none(folder):
+    (folder / "test" / EMPTY).write_text("none")
+    assert data.load_splits(folder)["test"].num_rows == 4

@@ -26,6 +26,8 @@ SPLIT_NAMES = {
     "validation": ("validation", "val", "valid"),
     "test": ("test",),
 }
+#: A split whose folder has this file instead of class folders has no images, and that is meant so.
+EMPTY = "empty.txt"
 #: An archive of images unpacks to about its own size; one of so many times that is a bomb.
 MAX_EXPANSION = 20
 
@@ -42,7 +44,8 @@ def read_splits(root, names=tuple(SPLIT_NAMES)):
     Returns
     -------
     dict of str to datasets.Dataset
-        Columns ``image``, ``label`` and ``file_name``; rows sorted by class and name.
+        Columns ``image``, ``label`` and ``file_name``; rows sorted by class and name. No rows where
+        the folder of a split has a file `EMPTY` instead of class folders.
 
     Raises
     ------
@@ -55,11 +58,12 @@ def read_splits(root, names=tuple(SPLIT_NAMES)):
     --------
     >>> read_splits(Path("nowhere"))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    FileNotFoundError: nowhere: no such folder. A source is "hub", "phantom", "auto" or a folder ...
+    FileNotFoundError: nowhere: no such folder. A source is "hub", "phantom", ...
     """
     if not root.is_dir():
         raise FileNotFoundError(
-            f'{root}: no such folder. A source is "hub", "phantom", "auto" or a folder of images.'
+            f'{root}: no such folder. A source is "hub", "phantom", "pneumoniamnist", '
+            '"chestmnist", "auto", a folder of images or an .npz of MedMNIST.'
         )
     places = {name: _find_split(root, name) for name in names}
     archives = {name: path for name, path in places.items() if path.suffix == ".zip"}
@@ -75,6 +79,43 @@ def read_splits(root, names=tuple(SPLIT_NAMES)):
     files = {name: _list_files(path) for name, path in places.items()}
     _check_shared(root, files)
     return {name: _as_dataset(paths) for name, paths in files.items()}
+
+
+def read_folder(path):
+    """Read one folder or zip of images; a zip is unpacked into the cache once.
+
+    Parameters
+    ----------
+    path : Path
+        It has ``NORMAL/`` and ``PNEUMONIA/``: a folder at its top, a zip there or further in.
+
+    Returns
+    -------
+    datasets.Dataset
+        Columns ``image``, ``label`` and ``file_name``; rows sorted by class and name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder or zip, or a class folder in it, is missing.
+    ValueError
+        If a class is empty or unknown, or a zip is damaged or not honest.
+
+    Examples
+    --------
+    >>> read_folder(Path("nowhere"))
+    Traceback (most recent call last):
+    FileNotFoundError: nowhere: no such folder or zip. Give one with NORMAL/ and PNEUMONIA/ in it.
+    """
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path}: no such folder or zip. Give one with NORMAL/ and PNEUMONIA/ in it."
+        )
+    folder = path
+    if path.is_file():
+        key = store.content_key(store.sha256(path))
+        folder = store.cached("folder", key, lambda empty: unpack(path, empty))
+    return _as_dataset(_list_files(folder, path))
 
 
 def unpack(archive, folder):
@@ -103,7 +144,7 @@ def unpack(archive, folder):
     """
     try:
         with zipfile.ZipFile(archive) as opened:
-            _check_members(archive, opened.infolist())
+            check_members(archive, opened.infolist())
             for member in opened.infolist():
                 *_, class_name, name = "", "", *PurePosixPath(member.filename).parts
                 hidden = name.startswith(".") or "__MACOSX" in member.filename
@@ -123,8 +164,26 @@ def unpack(archive, folder):
     _list_files(folder, archive)
 
 
-def _check_members(archive, members):
-    """Raise ValueError for an archive that no honest program packs."""
+def check_members(archive, members):
+    """Raise an error for a zip that no honest program packs.
+
+    Parameters
+    ----------
+    archive : Path
+        What the error calls it; its size counts.
+    members : list of zipfile.ZipInfo
+
+    Raises
+    ------
+    ValueError
+        If a member points out of the archive or is a link, or if the whole is a bomb.
+
+    Examples
+    --------
+    >>> check_members(Path("x.zip"), [zipfile.ZipInfo("../NORMAL/1.png")])
+    Traceback (most recent call last):
+    ValueError: x.zip: ../NORMAL/1.png points out of the archive. Do not use it.
+    """
     for member in members:
         parts = PurePosixPath(member.filename.replace("\\", "/")).parts
         if parts[:1] == ("/",) or ".." in parts or re.match(r"[A-Za-z]:", member.filename):
@@ -159,6 +218,8 @@ def _list_files(folder, called=None):
     called = called or folder
     folders = [path for path in sorted(folder.glob("[!.]*")) if path.is_dir()]
     files = {path.name: sorted(f for f in path.glob("[!.]*") if f.is_file()) for path in folders}
+    if not files and (folder / EMPTY).is_file():
+        return []
     check_classes(called, {name: len(paths) for name, paths in files.items()})
     return [path for name in CLASSES for path in files[name]]
 
