@@ -33,15 +33,12 @@ SIZE = 128  # pixels a side of what the robust network sees of this hospital
 
 def study_benchmark():
     """PneumoniaMNIST's protocol: train on train, choose on val, report on val and test."""
-    with np.load(folder() / "pneumoniamnist.npz", allow_pickle=False) as file:
-        X = {part: file[f"{part}_images"][..., None] / np.float32(255) for part in PARTS}
-        y = {part: file[f"{part}_labels"][:, 0].astype(int) for part in PARTS}
-    arrays = [X["train"], y["train"], X["val"], y["val"]]
-    asked = np.concatenate([X["val"], X["test"]])
+    *arrays, X_test, y_test = load_arrays(data.load_splits(folder() / "pneumoniamnist.npz"))
+    asked = np.concatenate([arrays[2], X_test])
     table = pd.DataFrame(
         {
-            "split": np.repeat(["val", "test"], [len(y["val"]), len(y["test"])]),
-            "label": np.concatenate([y["val"], y["test"]]),
+            "split": np.repeat(["validation", "test"], [len(arrays[3]), len(y_test)]),
+            "label": np.concatenate([arrays[3], y_test]),
         }
     )
     for name, train, seeds in (
@@ -108,9 +105,7 @@ def study_refusal(splits):
 def study_controls(splits):
     """What can be told from less than the image, and from images that lie: ``controls.csv``."""
     arrays = load_arrays(splits, 64)
-    with np.load(folder() / "pneumoniamnist.npz", allow_pickle=False) as file:
-        official = resize(file["test_images"][..., None] / np.float32(255), 64)
-        y_official = file["test_labels"][:, 0].astype(int)
+    *_, official, y_official = load_arrays(data.load_splits(folder() / "pneumoniamnist.npz"))
     table = pd.read_csv(RESULTS / "nih_labels.csv", dtype={"patient": str})
     X_nih = images([folder() / "nih" / name for name in table["file"]], 64)
     read = table["rsna_class"].isin(["Lung Opacity", "Normal"]).to_numpy()
@@ -118,7 +113,7 @@ def study_controls(splits):
         "train": arrays[:2],
         "validation": arrays[2:4],
         "test": arrays[4:],
-        "original test folder": (official, y_official),
+        "original test folder": (resize(official, 64), y_official),
         "NIH, its own labels": (X_nih, (table["nih_class"] == "PNEUMONIA").to_numpy(int)),
         "NIH, radiologists": (
             X_nih[read],
@@ -150,8 +145,6 @@ def study_controls(splits):
 
 
 # ---------------------------------------------------------------------------------- what they need
-
-PARTS = ("train", "val", "test")
 
 
 def gray_level_figures(X):

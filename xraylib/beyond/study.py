@@ -20,6 +20,7 @@ from sklearn.model_selection import train_test_split
 from xraylib import data
 from xraylib.beyond.quick import train_quick_model
 from xraylib.beyond.residual import train_better_model
+from xraylib.beyond.robust import train_robust_model
 from xraylib.cached import load_arrays, load_trained
 from xraylib.files.store import atomic_write
 from xraylib.model import predict_proba, train_model
@@ -36,22 +37,27 @@ def study_seeds(splits):
     """Several seeds of every network on the splits as they are: ``seeds.csv.gz``.
 
     ``reference``, ``quick`` and ``better`` are the networks of lessons 4 and 11; ``weighted`` is
-    quick with both classes weighted alike; ``phantoms`` is quick, trained on phantoms alone.
+    quick with both classes weighted alike; ``phantoms`` is quick, trained on phantoms alone;
+    ``robust`` is the network of lesson 13, at 128 pixels.
     """
     arrays = load_arrays(splits)
     phantoms = load_arrays(data.load_phantoms())
     X = np.concatenate(arrays[::2])
     weights = len(arrays[1]) / (2 * np.bincount(arrays[1]))  # each class counts for half
     weighted = partial(train_quick_model, class_weight=dict(enumerate(weights.tolist())))
-    for name, train, seeds, images in (
-        ("reference", train_model, 5, arrays),
-        ("quick", train_quick_model, 10, arrays),
-        ("weighted", weighted, 5, arrays),
-        ("phantoms", train_quick_model, 5, phantoms),
-        ("better", train_better_model, 3, arrays),
+    large = load_arrays(splits, 128)
+    X_large = np.concatenate(large[::2])
+    for name, train, seeds, images, asked in (
+        ("reference", train_model, 5, arrays, X),
+        ("quick", train_quick_model, 10, arrays, X),
+        ("weighted", weighted, 5, arrays, X),
+        ("phantoms", train_quick_model, 5, phantoms, X),
+        ("better", train_better_model, 3, arrays, X),
+        ("robust", train_robust_model, 3, large, X_large),
     ):
         for seed in range(seeds):
-            yield f"{name}_{seed}", lambda t=train, i=images, s=seed: (_predict(t, i, X, s), None)
+            ask = partial(_predict, train, images, asked, seed)
+            yield f"{name}_{seed}", lambda ask=ask: (ask(), None)
 
 
 def study_leakage(splits):

@@ -72,7 +72,7 @@ class Chance:
         return tf.random.stateless_uniform([self.n, *shape], self._next(), low, high)
 
     def normal(self, shape):
-        """Draw numbers about 0 with a standard deviation of 1, (n, *shape)."""
+        """Draw numbers about 0 with a standard deviation of 1, (n, ...)."""
         return tf.random.stateless_normal([self.n, *shape], self._next())
 
     def field(self, cells, side=SIDE):
