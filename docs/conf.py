@@ -21,9 +21,11 @@ html_math_renderer = "mathml"
 
 # Docstrings: numpydoc, in the order of the source, with names in single backticks.
 autodoc_member_order = "bysource"
+autodoc_default_options = {"no-value": True}  # some name files of this machine
 default_role = "py:obj"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+viewcode_follow_imported_members = False
 
 html_theme = "sphinx_book_theme"
 html_title = project
