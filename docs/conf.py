@@ -21,7 +21,6 @@ html_math_renderer = "mathml"
 
 # Docstrings: numpydoc, in the order of the source, with names in single backticks.
 autodoc_member_order = "bysource"
-autodoc_default_options = {"no-value": True}  # some name files of this machine
 default_role = "py:obj"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
@@ -32,6 +31,8 @@ html_title = project
 html_static_path = ["site.css", str(ROOT / "xraylib" / "style.css")]
 html_css_files = ["style.css", "site.css"]
 html_copy_source = False
+html_use_index = False
+html_domain_indices = False
 html_theme_options = {
     "announcement": "For teaching, not for diagnosis.",
     "home_page_in_toc": True,
