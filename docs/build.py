@@ -46,6 +46,9 @@ def main():
     stage_library()
     if error := sphinx(["-W", "--keep-going", "-q", "-c", str(DOCS), str(SOURCE), str(SITE)]):
         sys.exit(error)
+    for path in SITE.rglob("*.html"):  # a name for the arrows that unfold the navigation
+        text = path.read_text(encoding="utf-8")
+        write(path, text.replace("<summary><span", '<summary aria-label="Pages below"><span'))
     if play.exists():
         subprocess.run([sys.executable, play, SITE / "play"], check=True)
     print(f"Site: {SITE.relative_to(ROOT)}/index.html")

@@ -24,12 +24,15 @@ autodoc_member_order = "bysource"
 default_role = "py:obj"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+viewcode_follow_imported_members = False
 
 html_theme = "sphinx_book_theme"
 html_title = project
 html_static_path = ["site.css", str(ROOT / "xraylib" / "style.css")]
 html_css_files = ["style.css", "site.css"]
 html_copy_source = False
+html_use_index = False
+html_domain_indices = False
 html_theme_options = {
     "announcement": "For teaching, not for diagnosis.",
     "home_page_in_toc": True,

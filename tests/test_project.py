@@ -39,9 +39,10 @@ LEVELS = {
     "model": 5,
     "cached": 6,
     "beyond": 7,
+    "report": 7,
     "__main__": 8,
 }
-WITHOUT_TENSORFLOW = LEVELS.keys() - {"quiet", "model", "cached", "beyond", "__main__"}
+WITHOUT_TENSORFLOW = LEVELS.keys() - {"quiet", "model", "cached", "beyond", "report", "__main__"}
 FRAMEWORKS = {"tensorflow", "keras", "torch", "jax"}
 DROPPED_WORDS = {
     *("absorption", "alarm", "alarms", "described", "found", "grown", "hits", "ill"),
@@ -155,8 +156,7 @@ def test_the_wheel_holds_every_module(tmp_path):
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
     modules = {path.relative_to(ROOT).as_posix() for path in SOURCES.values()}
-    assert modules <= packed
-    assert {"xraylib/style.css", "xraylib/beyond/phantom_taught.npz"} <= packed
+    assert modules | {"xraylib/style.css", "xraylib/beyond/phantom_taught.npz"} <= packed
     assert {name.partition("/")[0] for name in packed} == {"xraylib"}
 
 
@@ -168,7 +168,7 @@ def test_no_path_of_a_machine_stands_in_a_file():
         ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
     )
     for name in listing.stdout.splitlines():
-        if not name.endswith((".png", ".gz")) and (ROOT / name).exists():
+        if not name.endswith((".png", ".gz", ".npz")) and (ROOT / name).exists():
             stray = STRAY_PATH.search((ROOT / name).read_text(encoding="utf-8"))
             assert not stray, f"{name}: {stray[0]}"
 

@@ -17,6 +17,8 @@ from xraylib.data import SPLIT_NAMES, content_of
 from xraylib.files import decoding, dicom, store
 
 #: The code that makes pixels: arrays are made again when any of it changes.
+#:
+#: :meta hide-value:
 PIXEL_CODE = (preprocessing, decoding, dicom)
 #: Settings of a training function that do not change the network.
 NO_PART_OF_THE_NETWORK = ("verbose", "checkpoint_dir")

@@ -37,7 +37,7 @@ INDEX = """<h1>Chest radiographs: NORMAL or PNEUMONIA?</h1>
 <p class="answer">{answer}</p>
 <p class="note">{source}</p>
 <h2>Loss and accuracy of the reference network</h2>
-<div class="output_html" tabindex="0">{table}</div>
+<div class="output_html">{table}</div>
 <p>Beside them what was reported for this network on the Hub's own split of the real images.</p>
 <h2>The notebooks of this run</h2>
 <ul>{links}</ul>
@@ -46,7 +46,8 @@ INDEX = """<h1>Chest radiographs: NORMAL or PNEUMONIA?</h1>
 FIGURE = """<figure><img src="data:image/png;base64,{png}" alt="{alt}" width="{width}">
 <figcaption>From <a href="{page}">{title}</a></figcaption></figure>"""
 LINK = re.compile(r'(?<= href=")(?![a-z]+:|#)([^"#]+)')
-SCROLLED = re.compile(r'<pre|<div class="output_html')  # where the keyboard needs a stop
+TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
+SCROLLED = re.compile(r'<(pre|div(?= class="output_html))')  # where the keyboard needs a stop
 
 
 def write_report(executed, splits, folder):
@@ -172,7 +173,7 @@ def _page(title, body):
     dark = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
     colours = f"{light}@media (prefers-color-scheme: dark) {{{dark}}}"
     style = STYLE.read_text(encoding="utf-8") + colours
-    body = SCROLLED.sub(r'\g<0> tabindex="0"', body)
+    body = SCROLLED.sub(r'<\1 tabindex="0"', body)
     return PAGE.format(title=title, style=style, body=body).encode()
 
 
@@ -197,7 +198,9 @@ def _body(notebook):
 class _Exporter(HTMLExporter):
     @pass_context
     def markdown2html(self, context, source):
-        return MarkdownWithMath(_Renderer(escape=False, exclude_anchor_links=True)).render(source)
+        renderer = _Renderer(escape=False, exclude_anchor_links=True)
+        body = MarkdownWithMath(renderer=renderer).render(source)
+        return TABLE.sub(r'<div class="output_html">\g<0></div>', body)
 
 
 class _Renderer(IPythonRenderer):

@@ -58,6 +58,7 @@ class Standardise(layers.Layer):
 
     Examples
     --------
+    >>> import numpy as np
     >>> Standardise(32)(np.ones((2, 28, 28, 1), np.float32)).shape.as_list()
     [2, 32, 32, 1]
     """
@@ -85,9 +86,10 @@ class LungBox(layers.Layer):
 
     Examples
     --------
+    >>> import numpy as np
     >>> map = np.zeros((1, 10, 10, 1), np.float32)
     >>> map[:, 2:8, 4:6] = 1
-    >>> LungBox(margin=0.0)(map).numpy().round(2).tolist()
+    >>> LungBox(margin=0.0)(map).numpy().astype(float).round(2).tolist()
     [[0.4, 0.6, 0.2, 0.8]]
     """
 
@@ -122,6 +124,7 @@ class Crop(layers.Layer):
 
     Examples
     --------
+    >>> import numpy as np
     >>> image = np.arange(4, dtype=np.float32).reshape(1, 1, 4, 1).repeat(4, 1)
     >>> Crop(2)([image, np.array([[0.5, 1.0, 0.0, 0.5]])]).numpy()[0, 0, :, 0].tolist()
     [2.0, 3.0]
