@@ -46,6 +46,8 @@ def main():
     stage_library()
     if error := sphinx(["-W", "--keep-going", "-q", "-c", str(DOCS), str(SOURCE), str(SITE)]):
         sys.exit(error)
+    for path in [*SITE.glob("_static/*.html"), SITE / "_modules" / "index.html"]:
+        path.unlink()  # templates of the theme, and a list of modules that nothing links to
     for path in SITE.rglob("*.html"):  # a name for the arrows that unfold the navigation
         text = path.read_text(encoding="utf-8")
         write(path, text.replace("<summary><span", '<summary aria-label="Pages below"><span'))
