@@ -5,7 +5,8 @@ and prints the table of results; ``run-all`` does the same for every notebook, s
 ``publish`` executes every notebook in place on real images and refreshes ``imgs/`` and the
 exercises: it writes tracked files. ``fetch [SOURCE]`` prepares a data set as an ordinary folder of
 images that can be copied or shared, and says where it lies. ``predict MODEL FILES OUT`` classifies
-an archive of files, on a cluster with ``--scheduler ADDRESS``.
+an archive of files, on a cluster with ``--scheduler ADDRESS``. ``teach`` trains the networks that
+find lungs and opacities again, on phantoms, and writes their weights into the package.
 """
 
 import argparse
