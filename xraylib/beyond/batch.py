@@ -63,9 +63,9 @@ def predict_files(model, files):
     probabilities = []
     distances = []
     # Decoding and predicting take turns: at once, they take the cores from each other.
-    while decoded := [gray / np.float32(255) for gray, _ in islice(batches, 32)]:
-        probabilities += [predict_proba(model, X) for X in decoded]
+    while decoded := [gray for gray, _ in islice(batches, 32)]:
+        probabilities += [predict_proba(model, gray / np.float32(255)) for gray in decoded]
         if knows_unfamiliar(model):
-            distances.append(unfamiliarity(model, np.concatenate(decoded)))
+            distances.append(unfamiliarity(model, np.concatenate(decoded) / np.float32(255)))
     table = pd.DataFrame({"file": names, "probability": np.concatenate(probabilities)})
     return table.assign(unfamiliar=np.concatenate(distances) > 1) if distances else table

@@ -6,7 +6,6 @@ each a folder with ``NORMAL/`` and ``PNEUMONIA/``. No image from there trains a 
 for patients. What is measured already is not measured again.
 """
 
-import io
 import os
 import sys
 from functools import partial
@@ -20,9 +19,8 @@ from xraylib import data
 from xraylib.beyond.quick import train_quick_model
 from xraylib.beyond.residual import train_better_model
 from xraylib.beyond.robust import ask, build_looking, train_robust_model, unfamiliarity
-from xraylib.beyond.study import RESULTS
+from xraylib.beyond.study import RESULTS, write_table
 from xraylib.cached import load_arrays, load_trained
-from xraylib.files.store import atomic_write
 from xraylib.model import predict_proba, train_model
 from xraylib.phantoms import draw_phantom
 from xraylib.preprocessing import preprocess_image
@@ -97,7 +95,7 @@ def study_refusal(splits):
         for name, X in sets.items():
             refused = int((unfamiliarity(model, X) > 1).sum())
             rows.append({"set": name, "images": len(X), "seed": seed, "refused": refused})
-    _write("refusal", pd.DataFrame(rows))
+    write_table(RESULTS / "refusal.csv", pd.DataFrame(rows))
 
 
 # ---------------------------------------------------------------------------------- what they need
@@ -194,21 +192,9 @@ def _add(study, table, name, seed, ask):
     if unfamiliar is not None:
         columns[f"unfamiliar_{seed}"] = np.clip(unfamiliar, 0, 999).round(4)
     table = before.assign(**columns)
-    _write(study, table)
+    write_table(path, table)
+    print(f"{study}: {name}_{seed}", flush=True)
     return table
-
-
-def _write(study, table):
-    """Write a table, small ones as plain text."""
-    file = io.BytesIO()
-    if len(table) < 400:
-        table.to_csv(file, index=False, lineterminator="\n")
-        atomic_write(RESULTS / f"{study}.csv", file.getvalue())
-    else:
-        compression = {"method": "gzip", "mtime": 0}  # the same table, the same bytes
-        table.to_csv(file, index=False, compression=compression, lineterminator="\n")
-        atomic_write(RESULTS / f"{study}.csv.gz", file.getvalue())
-    print(f"{study}: {list(table)[-1]}", flush=True)
 
 
 if __name__ == "__main__":

@@ -243,6 +243,21 @@ def _empty_table(splits):
     return table
 
 
+def write_table(path, table):
+    """Write a table as CSV, packed if the name ends so: the same table, the same bytes.
+
+    Parameters
+    ----------
+    path : Path
+        Ending in ``.csv`` or ``.csv.gz``.
+    table : pandas.DataFrame
+    """
+    file = io.BytesIO()
+    compression = {"method": "gzip", "mtime": 0} if path.suffix == ".gz" else None
+    table.to_csv(file, index=False, compression=compression, lineterminator="\n")
+    atomic_write(path, file.getvalue())
+
+
 STUDIES = {
     "seeds": study_seeds,
     "leakage": study_leakage,
@@ -274,11 +289,7 @@ def main(names):
             table[column] = np.round(p, 5)
             for part_column, part in (parts or {}).items():
                 table[part_column] = part
-            file = io.BytesIO()
-            compression = {"method": "gzip", "mtime": 0}  # the same table, the same bytes
-            ordered = table.sort_values("file_name", kind="stable")
-            ordered.to_csv(file, index=False, compression=compression, lineterminator="\n")
-            atomic_write(path, file.getvalue())
+            write_table(path, table.sort_values("file_name", kind="stable"))
             print(f"{name}: {column}", flush=True)
 
 
