@@ -38,7 +38,7 @@ def study_seeds(splits):
 
     ``reference``, ``quick`` and ``better`` are the networks of lessons 4 and 11; ``weighted`` is
     quick with both classes weighted alike; ``phantoms`` is quick, trained on phantoms alone;
-    ``robust`` is the network of lesson 13, at 128 pixels.
+    ``robust`` is the network of lesson 15, at 128 pixels.
     """
     arrays = load_arrays(splits)
     phantoms = load_arrays(data.load_phantoms())
