@@ -1,4 +1,4 @@
-"""The measurements behind the lessons on other hospitals: ``python -m xraylib.beyond.elsewhere``.
+"""The measurements behind lessons 12 to 15: ``python -m xraylib.beyond.elsewhere``.
 
 They need images that are not in the repository, in the folder that the environment variable
 XRAYLIB_ELSEWHERE names: ``pneumoniamnist.npz`` of MedMNIST v2, and ``nih`` and ``montgomery_tb``,
@@ -16,10 +16,11 @@ import pandas as pd
 from sklearn.datasets import load_sample_images
 
 from xraylib import data
+from xraylib.beyond.controls import gray_level_figures, make_controls
 from xraylib.beyond.quick import train_quick_model
 from xraylib.beyond.residual import train_better_model
-from xraylib.beyond.robust import ask, build_looking, train_robust_model, unfamiliarity
-from xraylib.beyond.study import RESULTS, write_table
+from xraylib.beyond.robust import ask, build_looking, resize, train_robust_model, unfamiliarity
+from xraylib.beyond.study import RESULTS, predict_logistic, write_table
 from xraylib.cached import load_arrays, load_trained
 from xraylib.model import predict_proba, train_model
 from xraylib.phantoms import draw_phantom
@@ -38,11 +39,12 @@ def study_benchmark():
             "label": np.concatenate([arrays[3], y_test]),
         }
     )
-    for name, train, seeds in (
-        ("robust", train_robust_model, 3),
-        ("reference", train_model, 3),
+    for name, train in (
+        ("robust", train_robust_model),
+        ("reference", train_model),
+        ("better", train_better_model),
     ):
-        for seed in range(seeds):
+        for seed in range(5):
             answer = partial(_ask, train, arrays, asked, seed)
             table = _add("benchmark", table, name, seed, answer)
 
@@ -98,6 +100,74 @@ def study_refusal(splits):
     write_table(RESULTS / "refusal.csv", pd.DataFrame(rows))
 
 
+def study_controls(splits):
+    """What can be told from less than the image, and of which hospital it is: ``controls.csv.gz``.
+
+    Networks and logistic regressions of the training images, asked about all others. Those called
+    ``hospital`` tell this hospital from the NIH's: the only ones that images from elsewhere train,
+    those of half of its patients, on which they are not asked.
+    """
+    train = load_arrays(splits, 64)
+    nih = pd.read_csv(RESULTS / "nih_labels.csv", dtype={"patient": str})
+    original = load_arrays(data.load_splits(folder() / "pneumoniamnist.npz"))[4:]
+    sets = {
+        "validation": train[2:4],
+        "test": train[4:],
+        "original test folder": (resize(original[0], 64), original[1]),
+        "NIH": (
+            images([folder() / "nih" / name for name in nih["file"]], 64),
+            (nih["nih_class"] == "PNEUMONIA").to_numpy(int),
+        ),
+    }
+    table = pd.DataFrame(
+        {
+            "set": np.repeat(list(sets), [len(y) for _, y in sets.values()]),
+            "label": np.concatenate([y for _, y in sets.values()]),
+        }
+    )
+    is_nih = (table["set"] == "NIH").to_numpy()
+    table.loc[is_nih, ["patient", "rsna_class"]] = nih[["patient", "rsna_class"]].to_numpy()
+
+    # The controls of the training images and of all others; labels that mean nothing; hospitals.
+    y = train[1]
+    X = np.concatenate([X for X, _ in sets.values()])
+    own, asked = ({n: resize(c, 28) for n, c in make_controls(Z).items()} for Z in (train[0], X))
+    half = nih["patient"].drop_duplicates().sample(frac=0.5, random_state=0)
+    taught = is_nih & table["patient"].isin(half).to_numpy()
+    y_hospital = np.repeat([0, 1], [len(y), taught.sum()])
+    images_of = {name: (own[name], asked[name], y) for name in own}
+    images_of["shuffled"] = (own["whole"], asked["whole"], y)
+    both = np.concatenate([own["whole"], asked["whole"][taught]])
+    images_of["hospital"] = (both, asked["whole"], y_hospital)
+    validation = asked["whole"][: len(train[3])], train[3]  # chooses nothing here
+    for name, (X_own, X_asked, labels) in images_of.items():
+        for seed in range(5):
+            if name == "shuffled":
+                labels = np.random.default_rng(seed).permutation(y)
+            arrays = (X_own, labels, *validation)
+            table = _add(
+                "controls",
+                table,
+                name,
+                seed,
+                partial(_ask, train_quick_model, arrays, X_asked, seed),
+            )
+
+    figures, asked = gray_level_figures(train[0]), gray_level_figures(X)
+    both = np.concatenate([figures, asked[taught]])
+    for name, chosen, own, labels in (
+        ("figures", slice(None), figures, y),
+        ("mean", slice(1), figures, y),
+        ("hospital_figures", slice(None), both, y_hospital),
+    ):
+        ask = partial(predict_logistic, own[:, chosen], labels, asked[:, chosen])
+        table = _add("controls", table, name, 0, lambda ask=ask: (ask(), None))
+    # Nobody is asked about an image that taught it.
+    path = RESULTS / "controls.csv.gz"
+    table.loc[taught, [c for c in table if c.startswith("hospital")]] = np.nan
+    write_table(path, table)
+
+
 # ---------------------------------------------------------------------------------- what they need
 
 
@@ -118,7 +188,7 @@ def opacity_alone(X):
     >>> opacity_alone(np.zeros((2, 28, 28, 1), np.float32)).shape
     (2,)
     """
-    log_odds = ask(build_looking(X.shape[1]), X)[1]
+    log_odds = ask(build_looking(X.shape[1]), X)[2]
     return 1 / (1 + np.exp(-log_odds))
 
 
@@ -203,6 +273,7 @@ if __name__ == "__main__":
         "nih": lambda: study_nih(home),
         "refusal": lambda: study_refusal(home),
         "benchmark": study_benchmark,
+        "controls": lambda: study_controls(home),
     }
     for name in sys.argv[1:] or studies:
         studies[name]()

@@ -34,6 +34,7 @@ def train_better_model(
     seed=0,
     epochs=None,
     prior_adjustment=0.5,
+    small=None,
     checkpoint_dir=None,
 ):
     """Train the better network from scratch.
@@ -52,6 +53,8 @@ def train_better_model(
         How much of the training set's class proportions is taken out of the answer (logit
         adjustment): with 0 the probabilities expect the proportions of training, with 1 as many
         NORMAL as PNEUMONIA. Between lies a hedge for images whose proportions nobody knows.
+    small : bool, optional
+        Half as many filters; by default for fewer than 1,500 training images.
     checkpoint_dir : Path, optional
         Where an interrupted training leaves its last whole epoch and goes on from it.
 
@@ -88,9 +91,9 @@ def train_better_model(
         raise ValueError(f"epochs must be at least 1, not {epochs}.")
 
     # The network proper: from both views to the logits of each branch.
-    small = len(X) < SMALL_SET
+    few = len(X) < SMALL_SET
     views = NormalizedViews()
-    network = build(size, small, seed)
+    network = build(size, few if small is None else small, seed)
     batch_of, steps = _augmented_batches(X, y, views, seed)
     trained = keras.Model(network.inputs, network(network.inputs))  # the result holds no optimiser
     trained.compile(
@@ -98,7 +101,7 @@ def train_better_model(
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=[accuracy],
         # XLA fuses the normalisation, a third faster, but takes half a minute to begin.
-        jit_compile=not small,
+        jit_compile=not few,
     )
     labels = np.asarray(y_validation)[:, None].repeat(network.output_shape[1], 1)  # (n, branches)
     parts = math.ceil(len(labels) / 512)
@@ -130,7 +133,7 @@ def build(size, small=False, seed=0):
     size : int
         Side of the images in pixels, 28 to 96.
     small : bool
-        Half as many filters, for small training sets.
+        Half as many filters.
     seed : int
 
     Returns

@@ -1,8 +1,9 @@
 """The robust network: at home it uses what the hospital's labels taught, elsewhere only what
 phantoms taught, and it knows how unlike its training images an image is.
 
-Two experts see the lungs, cropped: the better network, trained on the hospital's images and on
-phantoms, and the U-Net that marks opacities, which has never seen a patient. Between them chooses
+At home two better networks answer, trained on the hospital's images and on phantoms: one sees the
+lungs, cropped, the other the whole image, with all that is this hospital's habit. Elsewhere the
+U-Net answers that marks opacities in the crop and has never seen a patient. Between them chooses
 how unlike the training images an image is: a linear discriminant of what both U-Nets see in it,
 fitted on the training images and, for what is unlike them, on phantoms of adults and on the
 training images in other framings and upside down (outlier exposure: Hendrycks, Mazeika &
@@ -41,9 +42,9 @@ def train_robust_model(
         0 is NORMAL, 1 is PNEUMONIA.
     seed : int
     epochs : int, optional
-        Of the home expert, see `train_better_model`.
+        Of both home experts, see `train_better_model`.
     phantoms : int, optional
-        That it sees besides the hospital's images.
+        That they see besides the hospital's images.
     checkpoint_dir : Path, optional
         Where an interrupted training leaves its last whole epoch and goes on from it.
 
@@ -53,7 +54,7 @@ def train_robust_model(
         From (n, size, size, 1) to two logits, for `xraylib.model.predict_proba` and
         `unfamiliarity`.
     history : dict of lists of float
-        That of the home expert.
+        That of the home expert that sees the whole image.
 
     Raises
     ------
@@ -78,20 +79,28 @@ def train_robust_model(
     drawn = draw_teachers(phantoms, 1000 + seed)
     X_phantoms = resize(drawn[..., :1] / np.float32(255), size)
     y_phantoms = drawn[..., 2].max((1, 2)) // 255
-    crops, _, seen = ask(looking, X)
-    crops_validation, opacity_validation, seen_validation = ask(looking, X_validation)
-    crops_phantoms, opacity_phantoms, seen_phantoms = ask(looking, X_phantoms)
+    *views, _, seen = ask(looking, X)
+    *views_validation, _, seen_validation = ask(looking, X_validation)
+    *views_phantoms, opacity_phantoms, seen_phantoms = ask(looking, X_phantoms)
 
-    # The home expert: the hospital's labels, and those of the phantoms.
-    home, history = train_better_model(
-        np.concatenate([crops, crops_phantoms]),
-        np.concatenate([y, y_phantoms]),
-        crops_validation,
-        y_validation,
-        seed=seed,
-        epochs=epochs,
-        checkpoint_dir=checkpoint_dir,
-    )
+    # The home experts, one for the crop and a smaller one for the whole image: the hospital's
+    # labels, and those of the phantoms.
+    y_home = np.concatenate([y, y_phantoms])
+    experts = []
+    logits = 0
+    for i, name in enumerate(("crop", "whole")):
+        expert, history = train_better_model(
+            np.concatenate([views[i], views_phantoms[i]]),
+            y_home,
+            views_validation[i],
+            y_validation,
+            seed=seed,
+            epochs=epochs,
+            small=True if name == "whole" else None,
+            checkpoint_dir=checkpoint_dir and Path(checkpoint_dir) / name,
+        )
+        experts.append(expert)
+        logits = logits + ask(expert, views_validation[i])[0]
 
     # What is like the training images, children among the phantoms too; and what is not: adults,
     # the training images in any framing, and upside down.
@@ -100,16 +109,18 @@ def train_robust_model(
     distance = Unfamiliarity(name="unfamiliarity")
     distance.fit(
         np.concatenate([seen, seen_phantoms[children]]),
-        np.concatenate([seen_phantoms[~children], ask(looking, strangers)[2]]),
+        np.concatenate([seen_phantoms[~children], ask(looking, strangers)[-1]]),
         seen_validation,
     )
 
-    # How to join both experts at home, fitted on the validation images; elsewhere, on phantoms.
-    logits = ask(home, crops_validation)[0]
-    at_home = _fit([logits[:, 1] - logits[:, 0], opacity_validation], y_validation)
-    elsewhere = _fit([opacity_phantoms], y_phantoms)
-    crop, opacity, features = looking.output
-    answer = Choose(at_home, elsewhere)([home(crop), opacity, distance(features)])
+    # From log odds to the answer, at home fitted on the validation images, elsewhere on phantoms.
+    # Both home experts count alike: by the validation images alone, which share the hospital's
+    # habits, the whole image would count for nearly everything.
+    at_home = _fit(logits[:, 1] - logits[:, 0], y_validation)
+    elsewhere = _fit(opacity_phantoms, y_phantoms)
+    *views, opacity, features = looking.output
+    home = experts[0](views[0]) + experts[1](views[1])
+    answer = Choose(at_home, elsewhere)([home, opacity, distance(features)])
     return keras.Model(looking.input, answer), history
 
 
@@ -173,13 +184,14 @@ def build_looking(size):
     Returns
     -------
     keras.Model
-        From (n, size, size, 1) to the crop (n, side, side, 1) float32 in [0, 1], the log odds of
-        opacity (n,) and means and standard deviations of feature maps (n, 1024).
+        From (n, size, size, 1) to the crop and the whole image, each (n, 28, 28, 1) float32 in
+        [0, 1], the log odds of opacity (n,) and means and standard deviations of feature maps
+        (n, 1024).
 
     Examples
     --------
     >>> [output.shape for output in build_looking(28).output]
-    [(None, 28, 28, 1), (None,), (None, 1024)]
+    [(None, 28, 28, 1), (None, 28, 28, 1), (None,), (None, 1024)]
     """
     inputs = keras.Input((size, size, 1))
     lungs, features = seeing("lungs")(Standardise(SIDE)(inputs))
@@ -189,8 +201,10 @@ def build_looking(size):
     opacity, more_features = marking(standardised)
     mirrored, _ = marking(ops.flip(standardised, 2))
     log_odds = (_strongest(opacity) + _strongest(mirrored)) / 2
-    crop = ops.clip(Crop(28 if size < 48 else 48)([inputs, box]), 0, 1)
-    return keras.Model(inputs, [crop, log_odds, ops.concatenate([features, more_features], 1)])
+    crop = ops.clip(Crop(28)([inputs, box]), 0, 1)
+    whole = ops.clip(ops.image.resize(inputs, (28, 28), antialias=True), 0, 1)
+    seen = ops.concatenate([features, more_features], 1)
+    return keras.Model(inputs, [crop, whole, log_odds, seen])
 
 
 def _strongest(logits):
@@ -290,10 +304,10 @@ class Unfamiliarity(layers.Layer):
 
 @registered
 class Choose(layers.Layer):
-    """Answer with both experts where an image is familiar, else with what phantoms taught.
+    """Answer with the home experts where an image is familiar, else with what phantoms taught.
 
-    From [the home expert's logits (n, 2), log odds of opacity (n,), unfamiliarity (n,)] to two
-    logits (n, 2). Each answer is a sum of weighted log odds and a constant.
+    From [the sum of the home experts' logits (n, 2), log odds of opacity (n,), unfamiliarity (n,)]
+    to two logits (n, 2). Each answer is weighted log odds and a constant.
     """
 
     def __init__(self, at_home, elsewhere, **options):
@@ -303,20 +317,20 @@ class Choose(layers.Layer):
 
     def call(self, inputs):
         home, opacity, unfamiliar = inputs
-        a, b, c = self.at_home
-        familiar = a * (home[:, 1] - home[:, 0]) + b * opacity + c
-        d, e = self.elsewhere
-        log_odds = ops.where(unfamiliar > 1, d * opacity + e, familiar)
+        a, b = self.at_home
+        c, d = self.elsewhere
+        familiar = a * (home[:, 1] - home[:, 0]) + b
+        log_odds = ops.where(unfamiliar > 1, c * opacity + d, familiar)
         return ops.stack([-log_odds / 2, log_odds / 2], 1)
 
     def get_config(self):
         return {**super().get_config(), "at_home": self.at_home, "elsewhere": self.elsewhere}
 
 
-def _fit(columns, y):
-    """Fit a logistic regression; return its weights and its constant."""
-    model = LogisticRegression(class_weight="balanced").fit(np.stack(columns, 1), y)
-    return [*model.coef_[0].tolist(), float(model.intercept_[0])]
+def _fit(log_odds, y):
+    """Fit a logistic regression; return its weight and its constant."""
+    model = LogisticRegression(class_weight="balanced").fit(log_odds[:, None], y)
+    return [float(model.coef_[0, 0]), float(model.intercept_[0])]
 
 
 def ask(model, X):
@@ -335,7 +349,7 @@ def ask(model, X):
     Examples
     --------
     >>> [a.shape for a in ask(build_looking(28), np.zeros((3, 28, 28, 1)))]
-    [(3, 28, 28, 1), (3,), (3, 1024)]
+    [(3, 28, 28, 1), (3, 28, 28, 1), (3,), (3, 1024)]
     """
     answer = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
     parts = [
