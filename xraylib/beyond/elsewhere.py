@@ -39,12 +39,13 @@ def study_benchmark():
             "label": np.concatenate([arrays[3], y_test]),
         }
     )
-    for name, train in (
-        ("robust", train_robust_model),
-        ("reference", train_model),
-        ("better", train_better_model),
-    ):
-        for seed in range(5):
+    networks = {
+        "robust": train_robust_model,
+        "reference": train_model,
+        "better": train_better_model,
+    }
+    for seed in range(5):
+        for name, train in networks.items():
             answer = partial(_ask, train, arrays, asked, seed)
             table = _add("benchmark", table, name, seed, answer)
 
@@ -62,7 +63,7 @@ def study_nih(splits):
         ("robust", train_robust_model, 3, load_arrays(splits, SIZE)[:4], large),
         ("reference", train_model, 5, arrays, small),
         ("phantoms", train_quick_model, 5, phantoms, small),
-        ("better", train_better_model, 1, arrays, small),
+        ("better", train_better_model, 3, arrays, small),
     ):
         for seed in range(seeds):
             table = _add("nih", table, name, seed, partial(_ask, train, chosen, X, seed))
