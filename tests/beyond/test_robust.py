@@ -72,12 +72,14 @@ def test_what_is_no_radiograph_is_unfamiliar(model, arrays):
         assert np.median(unfamiliarity(model, X)) > familiar, name
 
 
-def test_where_an_image_is_unfamiliar_the_home_expert_is_not_asked():
+def test_the_more_unfamiliar_an_image_is_the_less_the_home_experts_count():
     choose = Choose(at_home=[2.0, -1.0], elsewhere=[3.0, 0.5])
-    home = np.array([[0.0, 5.0], [0.0, 5.0]], np.float32)
-    opacity = np.array([1.0, 1.0], np.float32)
-    logits = choose([home, opacity, np.array([0.9, 1.1], np.float32)]).numpy()
-    assert np.allclose(logits[:, 1] - logits[:, 0], [2 * 5 - 1, 3 * 1 + 0.5])
+    home = np.array([[0.0, 5.0]] * 4, np.float32)
+    unfamiliar = np.array([0.0, 0.5, 1.0, 7.0], np.float32)
+    logits = choose([home, np.ones(4, np.float32), unfamiliar]).numpy()
+    familiar, phantoms = 2 * 5 - 1, 3 * 1 + 0.5
+    expected = [familiar, 0.75 * familiar + 0.25 * phantoms, phantoms, phantoms]
+    assert np.allclose(logits[:, 1] - logits[:, 0], expected)
 
 
 def test_a_table_of_files_says_which_are_unfamiliar(model):

@@ -3,7 +3,7 @@ phantoms taught, and it knows how unlike its training images an image is.
 
 At home two better networks answer, trained on the hospital's images and on phantoms: one sees the
 lungs, cropped, the other the whole image, with all that is this hospital's habit. Elsewhere the
-U-Net answers that marks opacities in the crop and has never seen a patient. Between them chooses
+U-Net answers that marks opacities in the crop and has never seen a patient. Between them decides
 how unlike the training images an image is: a linear discriminant of what both U-Nets see in it,
 fitted on the training images and, for what is unlike them, on phantoms of adults and on the
 training images in other framings and upside down (outlier exposure: Hendrycks, Mazeika &
@@ -304,7 +304,8 @@ class Unfamiliarity(layers.Layer):
 
 @registered
 class Choose(layers.Layer):
-    """Answer with the home experts where an image is familiar, else with what phantoms taught.
+    """Answer with the home experts, the less so the more unfamiliar an image is; where it is
+    refused, only with what phantoms taught.
 
     From [the sum of the home experts' logits (n, 2), log odds of opacity (n,), unfamiliarity (n,)]
     to two logits (n, 2). Each answer is weighted log odds and a constant.
@@ -320,7 +321,8 @@ class Choose(layers.Layer):
         a, b = self.at_home
         c, d = self.elsewhere
         familiar = a * (home[:, 1] - home[:, 0]) + b
-        log_odds = ops.where(unfamiliar > 1, c * opacity + d, familiar)
+        weight = ops.minimum(unfamiliar, 1) ** 2  # of what phantoms taught; 1 where it is refused
+        log_odds = (1 - weight) * familiar + weight * (c * opacity + d)
         return ops.stack([-log_odds / 2, log_odds / 2], 1)
 
     def get_config(self):
