@@ -63,7 +63,7 @@ def study_nih(splits):
         ("robust", train_robust_model, 3, load_arrays(splits, SIZE)[:4], large),
         ("reference", train_model, 5, arrays, small),
         ("phantoms", train_quick_model, 5, phantoms, small),
-        ("better", train_better_model, 3, arrays, small),
+        ("better", train_better_model, 1, arrays, small),
     ):
         for seed in range(seeds):
             table = _add("nih", table, name, seed, partial(_ask, train, chosen, X, seed))
