@@ -125,6 +125,12 @@ def test_a_seed_fixes_the_training(trained, arrays):
     assert again == {name: values for name, values in trained[1].items() if name != "seconds"}
 
 
+def test_few_images_train_half_as_many_filters_unless_asked_otherwise(trained, arrays):
+    wide, _ = train_better_model(*arrays, epochs=1, small=False)
+    assert trained[0].count_params() == build(28, small=True).count_params()
+    assert wide.count_params() == build(28).count_params()
+
+
 def test_a_seed_fixes_the_initial_weights():
     first, again, other = (build(28, small=True, seed=seed).get_weights() for seed in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
