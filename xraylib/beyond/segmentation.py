@@ -16,7 +16,6 @@ from xraylib.preprocessing import check_arrays
 from xraylib.quiet import keras, ops
 
 WEIGHTS = Path(__file__).with_name("phantom_taught.npz")
-STAGES = ("lungs", "opacity")
 
 
 def find_lungs(X):
@@ -43,7 +42,7 @@ def find_lungs(X):
     >>> find_lungs(np.zeros((2, 32, 32, 1), np.float32)).shape
     (2, 32, 32)
     """
-    lungs = _maps(X)[0]
+    (lungs,) = _maps(X, opacity=False)
     for each in lungs:
         # Right and left are the two largest areas: gas in the stomach is no lung.
         area, count = ndimage.label(each > 0.5)
@@ -79,31 +78,34 @@ def find_opacity(X):
     return _maps(X)[1]
 
 
-def _maps(X):
-    """Ask for both maps, 128 images at a time: (2, n, size, size)."""
+def _maps(X, opacity=True):
+    """Ask for both maps, or for the lungs alone, 128 images at a time: (maps, n, size, size)."""
     X = np.asarray(X, np.float32)
     check_arrays(X)
     size = X.shape[1]
     if size < 28:
         raise ValueError(f"Lungs are found in images of 28 pixels or more, not {size}.")
-    finder = build_finder(size)
+    finder = build_finder(size, opacity)
+    nothing = np.empty((0, *finder.output_shape[1:]), np.float32)
     maps = [finder.predict_on_batch(X[start : start + 128]) for start in range(0, len(X), 128)]
-    return np.moveaxis(np.concatenate([np.empty((0, size, size, 2), np.float32), *maps]), -1, 0)
+    return np.moveaxis(np.concatenate([nothing, *maps]), -1, 0)
 
 
 @cache
-def build_finder(size):
+def build_finder(size, opacity=True):
     """Build the network from images to both maps.
 
     Parameters
     ----------
     size : int
         Side of the images, pixels.
+    opacity : bool, optional
+        If False, only to the map of the lungs; the second U-Net is not asked.
 
     Returns
     -------
     keras.Model
-        From (n, size, size, 1) to (n, size, size, 2): lungs and opacities.
+        From (n, size, size, 1) to (n, size, size, 2), lungs and opacities, or (n, size, size, 1).
 
     Examples
     --------
@@ -113,15 +115,18 @@ def build_finder(size):
     inputs = keras.Input((size, size, 1))
     # (n, 64, 64, 1): the lungs in the image; the box about them; what is opaque in the crop.
     lungs = ops.sigmoid(load_network("lungs")(Standardise(SIDE)(inputs)))[..., :1]
+    maps = [ops.image.resize(lungs, (size, size))]
+    if not opacity:
+        return keras.Model(inputs, maps[0])
     box = LungBox()(lungs)
     crop = Crop(SIDE)([inputs, box])
-    opacity = ops.prod(ops.sigmoid(load_network("opacity")(Standardise(SIDE)(crop))), -1, True)
+    opaque = ops.prod(ops.sigmoid(load_network("opacity")(Standardise(SIDE)(crop))), -1, True)
     # Back to where they lie in the image: where the image lies as seen from the crop.
     left, right, top, bottom = ops.unstack(box, axis=1)
     width = right - left
     height = bottom - top
     back = ops.stack([-left / width, (1 - left) / width, -top / height, (1 - top) / height], 1)
-    maps = [ops.image.resize(lungs, (size, size)), Crop(size)([opacity, back])]
+    maps.append(Crop(size)([opaque, back]))
     return keras.Model(inputs, ops.concatenate(maps, -1))
 
 
