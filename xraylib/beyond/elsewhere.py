@@ -52,10 +52,9 @@ def study_benchmark():
 
 def study_nih(splits):
     """The networks of this hospital, asked about another: ``nih.csv.gz``."""
-    table = pd.read_csv(RESULTS / "nih_labels.csv", dtype={"patient": str})
-    paths = [folder() / "nih" / name for name in table["file"]]
-    small = images(paths, 28)
-    large = images(paths, SIZE)
+    table = nih_labels()
+    small = nih_images(table, 28)
+    large = nih_images(table, SIZE)
     table["opacity"] = opacity_alone(large).round(5)
     arrays = load_arrays(splits)[:4]
     phantoms = load_arrays(data.load_phantoms())[:4]
@@ -72,20 +71,18 @@ def study_nih(splits):
 def study_refusal(splits):
     """What proportion of each set the robust network refuses: ``refusal.csv``."""
     arrays = load_arrays(splits, SIZE)
-    tiles = photographs(200)
     validation = arrays[2][:300]
     rng = np.random.default_rng(0)
     mont = sorted((folder() / "montgomery_tb").rglob("*.png"))
-    nih = [folder() / "nih" / name for name in pd.read_csv(RESULTS / "nih_labels.csv")["file"]]
     adults = [draw_phantom(number, seed=5, population="adults").image for number in range(120)]
     sets = {
         "validation": arrays[2],
         "test": arrays[4],
-        "NIH, development part": images(nih, SIZE),
+        "NIH, development part": nih_images(nih_labels(), SIZE),
         "Montgomery": images(mont, SIZE),
         "phantoms: children": load_arrays(data.load_phantoms(), SIZE)[4],
         "phantoms: adults": images(adults, SIZE),
-        "photographs": tiles,
+        "photographs": photographs(200),
         "inverted": 1 - validation,
         "turned by 90 degrees": np.rot90(validation, 1, (1, 2)),
         "turned by 180 degrees": validation[:, ::-1, ::-1],
@@ -109,16 +106,13 @@ def study_controls(splits):
     those of half of its patients, on which they are not asked.
     """
     train = load_arrays(splits, 64)
-    nih = pd.read_csv(RESULTS / "nih_labels.csv", dtype={"patient": str})
+    nih = nih_labels()
     original = load_arrays(data.load_splits(folder() / "pneumoniamnist.npz"))[4:]
     sets = {
         "validation": train[2:4],
         "test": train[4:],
         "original test folder": (resize(original[0], 64), original[1]),
-        "NIH": (
-            images([folder() / "nih" / name for name in nih["file"]], 64),
-            (nih["nih_class"] == "PNEUMONIA").to_numpy(int),
-        ),
+        "NIH": (nih_images(nih, 64), (nih["nih_class"] == "PNEUMONIA").to_numpy(int)),
     }
     table = pd.DataFrame(
         {
@@ -145,14 +139,9 @@ def study_controls(splits):
         for seed in range(5):
             if name == "shuffled":
                 labels = np.random.default_rng(seed).permutation(y)
-            arrays = (X_own, labels, *validation)
-            table = _add(
-                "controls",
-                table,
-                name,
-                seed,
-                partial(_ask, train_quick_model, arrays, X_asked, seed),
-            )
+            arrays = X_own, labels, *validation
+            answer = partial(_ask, train_quick_model, arrays, X_asked, seed)
+            table = _add("controls", table, name, seed, answer)
 
     figures, asked = gray_level_figures(train[0]), gray_level_figures(X)
     both = np.concatenate([figures, asked[taught]])
@@ -161,8 +150,8 @@ def study_controls(splits):
         ("mean", slice(1), figures, y),
         ("hospital_figures", slice(None), both, y_hospital),
     ):
-        ask = partial(predict_logistic, own[:, chosen], labels, asked[:, chosen])
-        table = _add("controls", table, name, 0, lambda ask=ask: (ask(), None))
+        answer = partial(predict_logistic, own[:, chosen], labels, asked[:, chosen])
+        table = _add("controls", table, name, 0, lambda answer=answer: (answer(), None))
     # Nobody is asked about an image that taught it.
     path = RESULTS / "controls.csv.gz"
     table.loc[taught, [c for c in table if c.startswith("hospital")]] = np.nan
@@ -220,6 +209,16 @@ def photographs(n, seed=0):
         left = int(rng.integers(photograph.shape[1] - side))
         tiles.append(preprocess_image(photograph[top : top + side, left : left + side], SIZE))
     return np.stack(tiles)
+
+
+def nih_labels():
+    """Read what is known of each of the NIH's images, a row an image."""
+    return pd.read_csv(RESULTS / "nih_labels.csv", dtype={"patient": str})
+
+
+def nih_images(table, size):
+    """Preprocess the NIH's images in the order of a table: (n, size, size, 1) float32 in [0, 1]."""
+    return images([folder() / "nih" / name for name in table["file"]], size)
 
 
 def images(sources, size):
