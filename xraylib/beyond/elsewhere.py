@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 from sklearn.datasets import load_sample_images
 
 from xraylib import data
@@ -25,6 +26,7 @@ from xraylib.cached import load_arrays, load_trained
 from xraylib.model import predict_proba, train_model
 from xraylib.phantoms import draw_phantom
 from xraylib.preprocessing import preprocess_image
+from xraylib.quiet import keras
 
 SIZE = 128  # pixels a side of what the robust network sees of this hospital
 
@@ -151,7 +153,7 @@ def study_controls(splits):
         ("hospital_figures", slice(None), both, y_hospital),
     ):
         answer = partial(predict_logistic, own[:, chosen], labels, asked[:, chosen])
-        table = _add("controls", table, name, 0, lambda answer=answer: (answer(), None))
+        table = _add("controls", table, name, 0, lambda answer=answer: (answer(), {}))
     # Nobody is asked about an image that taught it.
     path = RESULTS / "controls.csv.gz"
     table.loc[taught, [c for c in table if c.startswith("hospital")]] = np.nan
@@ -179,7 +181,7 @@ def opacity_alone(X):
     (2,)
     """
     log_odds = ask(build_looking(X.shape[1]), X)[2]
-    return 1 / (1 + np.exp(-log_odds))
+    return expit(log_odds)
 
 
 def photographs(n, seed=0):
@@ -244,11 +246,15 @@ def folder():
 
 
 def _ask(train, arrays, X, seed):
-    """Train, and predict; of a robust network the unfamiliarity too."""
+    """Train, and predict; of a robust network the unfamiliarity and what it answers elsewhere."""
     model, history = load_trained(train, *arrays, seed=seed)
     print(train.__name__, seed, f"{history['seconds'][0]:.0f} s", flush=True)
-    unfamiliar = unfamiliarity(model, X) if train is train_robust_model else None
-    return predict_proba(model, X), unfamiliar
+    further = {}
+    if train is train_robust_model:
+        further["unfamiliar"] = np.clip(unfamiliarity(model, X), 0, 999).round(4)
+        elsewhere = keras.Model(model.input, model.get_layer("choose").input[1])
+        further["inserted"] = expit(ask(elsewhere, X)[0]).round(5)
+    return predict_proba(model, X), further
 
 
 def _add(study, table, name, seed, ask):
@@ -257,11 +263,9 @@ def _add(study, table, name, seed, ask):
     before = pd.read_csv(path, dtype={"patient": str}) if path.exists() else table
     if f"{name}_{seed}" in before:
         return before
-    p, unfamiliar = ask()
-    columns = {f"{name}_{seed}": p.round(5)}
-    if unfamiliar is not None:
-        columns[f"unfamiliar_{seed}"] = np.clip(unfamiliar, 0, 999).round(4)
-    table = before.assign(**columns)
+    p, further = ask()
+    columns = {name: p.round(5), **further}
+    table = before.assign(**{f"{column}_{seed}": each for column, each in columns.items()})
     write_table(path, table)
     print(f"{study}: {name}_{seed}", flush=True)
     return table

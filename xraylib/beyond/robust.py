@@ -2,9 +2,10 @@
 phantoms taught, and it knows how unlike its training images an image is.
 
 At home two better networks answer, trained on the hospital's images and on phantoms: one sees the
-lungs, cropped, the other the whole image, with all that is this hospital's habit. Elsewhere the
-U-Net answers that marks opacities in the crop and has never seen a patient. Between them decides
-how unlike the training images an image is: a linear discriminant of what both U-Nets see in it,
+lungs, cropped, the other the whole image, with all that is this hospital's habit. Elsewhere a
+U-Net answers that marks opacities in the crop: no patient's opacity has taught it, only those of
+phantoms, in phantoms and inserted into this hospital's normal images. Between them decides how
+unlike the training images an image is: a linear discriminant of what both U-Nets see in it,
 fitted on the training images and, for what is unlike them, on phantoms of adults and on the
 training images in other framings and upside down (outlier exposure: Hendrycks, Mazeika &
 Dietterich 2019, arXiv:1812.04606).
@@ -15,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from xraylib.beyond import residual, unet
+from xraylib.beyond import insertion, residual, unet
+from xraylib.beyond.insertion import teach_insertion
 from xraylib.beyond.residual import train_better_model
 from xraylib.beyond.segmentation import WEIGHTS, load_network
 from xraylib.beyond.teaching import DRAWN, Chance, any_framing, draw_teachers
@@ -32,7 +34,7 @@ PENALTY = 5e-5  # inverse strength of the ridge penalty on the discriminant
 def train_robust_model(
     X, y, X_validation, y_validation, *, seed=0, epochs=12, phantoms=1000, checkpoint_dir=None
 ):
-    """Train the robust network; the U-Nets in it are those of the package.
+    """Train the robust network; in it the package's U-Nets, of which one goes on learning.
 
     Parameters
     ----------
@@ -44,7 +46,7 @@ def train_robust_model(
     epochs : int, optional
         Of both home experts, see `train_better_model`.
     phantoms : int, optional
-        That they see besides the hospital's images.
+        That all networks see besides the hospital's images.
     checkpoint_dir : Path, optional
         Where an interrupted training leaves its last whole epoch and goes on from it.
 
@@ -74,11 +76,21 @@ def train_robust_model(
     if not 28 <= size <= 128:
         raise ValueError(f"The robust network takes images of 28 to 128 pixels, not {size}.")
 
-    # What phantoms taught: the crop, the opacity in it, and what the U-Nets see.
-    looking = build_looking(size)
+    # Phantoms, as sharp as the images; what they teach goes on with their opacities in the images
+    # of this hospital that have none.
     drawn = draw_teachers(phantoms, 1000 + seed)
     X_phantoms = resize(drawn[..., :1] / np.float32(255), size)
     y_phantoms = drawn[..., 2].max((1, 2)) // 255
+    drawn[..., :1] = 255 * resize(X_phantoms, DRAWN)
+    marking = teach_insertion(
+        resize(X[np.equal(y, 0)], DRAWN),
+        drawn,
+        seed=seed,
+        checkpoint_dir=checkpoint_dir and Path(checkpoint_dir) / "opacity",
+    )
+
+    # What both U-Nets tell: the crop, the opacity in it, and what they see.
+    looking = build_looking(size, marking)
     *views, _, seen = ask(looking, X)
     *views_validation, _, seen_validation = ask(looking, X_validation)
     *views_phantoms, opacity_phantoms, seen_phantoms = ask(looking, X_phantoms)
@@ -120,12 +132,15 @@ def train_robust_model(
     elsewhere = _fit(opacity_phantoms, y_phantoms)
     *views, opacity, features = looking.output
     home = experts[0](views[0]) + experts[1](views[1])
-    answer = Choose(at_home, elsewhere)([home, opacity, distance(features)])
+    answer = Choose(at_home, elsewhere, name="choose")([home, opacity, distance(features)])
     return keras.Model(looking.input, answer), history
 
 
 # What else decides the trained network, for `xraylib.cached.load_trained`.
-train_robust_model.made_of = (WEIGHTS, Path(residual.__file__), Path(unet.__file__))
+train_robust_model.made_of = (
+    WEIGHTS,
+    *(Path(module.__file__) for module in (insertion, residual, unet)),
+)
 
 
 def unfamiliarity(model, X):
@@ -173,13 +188,15 @@ def knows_unfamiliar(model):
     return any(isinstance(layer, Unfamiliarity) for layer in model.layers)
 
 
-def build_looking(size):
+def build_looking(size, marking=None):
     """Build what both experts share: the crop, the opacity in it, and what the U-Nets see.
 
     Parameters
     ----------
     size : int
         Side of the images, pixels.
+    marking : keras.Model, optional
+        The U-Net that marks opacities; by default the package's.
 
     Returns
     -------
@@ -194,10 +211,10 @@ def build_looking(size):
     [(None, 28, 28, 1), (None, 28, 28, 1), (None,), (None, 1024)]
     """
     inputs = keras.Input((size, size, 1))
-    lungs, features = seeing("lungs")(Standardise(SIDE)(inputs))
+    lungs, features = seeing(load_network("lungs"), "lungs")(Standardise(SIDE)(inputs))
     box = LungBox()(ops.sigmoid(lungs))
     standardised = Standardise(SIDE)(Crop(SIDE)([inputs, box]))
-    marking = seeing("opacity")
+    marking = seeing(marking or load_network("opacity"), "opacity")
     opacity, more_features = marking(standardised)
     mirrored, _ = marking(ops.flip(standardised, 2))
     log_odds = (_strongest(opacity) + _strongest(mirrored)) / 2
@@ -215,13 +232,14 @@ def _strongest(logits):
     return ops.log(proportion) - ops.log(1 - proportion)
 
 
-def seeing(stage):
-    """Build one of the package's U-Nets, with the statistics of its feature maps besides.
+def seeing(network, name):
+    """Have a U-Net tell the statistics of its feature maps besides.
 
     Parameters
     ----------
-    stage : str
-        "lungs" or "opacity".
+    network : keras.Model
+        As `xraylib.beyond.unet.build_unet` builds it.
+    name : str
 
     Returns
     -------
@@ -229,11 +247,10 @@ def seeing(stage):
         From standardised images (n, 64, 64, 1) to logits (n, 64, 64, 2), and to mean and standard
         deviation of each feature map on the way (n, features).
     """
-    network = load_network(stage)
     maps = [layer.output for layer in network.layers if isinstance(layer, layers.ReLU)]
     statistics = [f(maps[at], axis=(1, 2)) for at in SEEN for f in (ops.mean, ops.std)]
     statistics = layers.Concatenate(name="statistics")(statistics)
-    return keras.Model(network.input, [network.output, statistics], name=stage)
+    return keras.Model(network.input, [network.output, statistics], name=name)
 
 
 def resize(X, size):
