@@ -70,6 +70,19 @@ def study_nih(splits):
             table = _add("nih", table, name, seed, partial(_ask, train, chosen, X, seed))
 
 
+def study_insertion(splits):
+    """What the U-Nets tell of this hospital's validation images: ``insertion.csv.gz``.
+
+    ``opacity`` by phantoms alone, ``inserted`` after opacities in this hospital's normal images.
+    """
+    arrays = load_arrays(splits, SIZE)[:4]
+    table = pd.DataFrame({"label": arrays[3], "opacity": opacity_alone(arrays[2]).round(5)})
+    for seed in range(3):
+        model, _ = load_trained(train_robust_model, *arrays, seed=seed)
+        table[f"inserted_{seed}"] = marked_by(model, arrays[2]).round(5)
+    write_table(RESULTS / "insertion.csv.gz", table)
+
+
 def study_refusal(splits):
     """What proportion of each set the robust network refuses: ``refusal.csv``."""
     arrays = load_arrays(splits, SIZE)
@@ -164,7 +177,7 @@ def study_controls(splits):
 
 
 def opacity_alone(X):
-    """Ask only what phantoms taught: the expert that the robust network asks elsewhere.
+    """Ask only what phantoms alone taught: the strongest opacity in the crop.
 
     Parameters
     ----------
@@ -182,6 +195,12 @@ def opacity_alone(X):
     """
     log_odds = ask(build_looking(X.shape[1]), X)[2]
     return expit(log_odds)
+
+
+def marked_by(model, X):
+    """Ask only the expert that a robust network asks elsewhere: (n,) float32 in [0, 1]."""
+    elsewhere = keras.Model(model.input, model.get_layer("choose").input[1])
+    return expit(ask(elsewhere, X)[0])
 
 
 def photographs(n, seed=0):
@@ -252,8 +271,7 @@ def _ask(train, arrays, X, seed):
     further = {}
     if train is train_robust_model:
         further["unfamiliar"] = np.clip(unfamiliarity(model, X), 0, 999).round(4)
-        elsewhere = keras.Model(model.input, model.get_layer("choose").input[1])
-        further["inserted"] = expit(ask(elsewhere, X)[0]).round(5)
+        further["inserted"] = marked_by(model, X).round(5)
     return predict_proba(model, X), further
 
 
@@ -275,6 +293,7 @@ if __name__ == "__main__":
     home = data.load_splits()
     studies = {
         "nih": lambda: study_nih(home),
+        "insertion": lambda: study_insertion(home),
         "refusal": lambda: study_refusal(home),
         "benchmark": study_benchmark,
         "controls": lambda: study_controls(home),
