@@ -76,7 +76,9 @@ def study_insertion(splits):
     ``opacity`` by phantoms alone, ``inserted`` after opacities in this hospital's normal images.
     """
     arrays = load_arrays(splits, SIZE)[:4]
-    table = pd.DataFrame({"label": arrays[3], "opacity": opacity_alone(arrays[2]).round(5)})
+    patients = [data.patient_of(name) for name in splits["validation"]["file_name"]]
+    table = pd.DataFrame({"patient": patients, "label": arrays[3]})
+    table["opacity"] = opacity_alone(arrays[2]).round(5)
     for seed in range(3):
         model, _ = load_trained(train_robust_model, *arrays, seed=seed)
         table[f"inserted_{seed}"] = marked_by(model, arrays[2]).round(5)
