@@ -98,6 +98,18 @@ def test_another_network_does_not_know_what_is_unfamiliar():
         unfamiliarity(build_model(), np.zeros((1, 28, 28, 1), np.float32))
 
 
+def test_the_network_asks_the_unet_that_went_on_learning(model, arrays):
+    asked = keras.Model(model.input, model.get_layer("choose").input[1])
+    shipped = build_looking(48).predict(arrays[2], verbose=0)[2]
+    assert np.abs(asked.predict(arrays[2], verbose=0) - shipped).max() > 1e-3
+
+
+def test_without_a_normal_image_nothing_is_trained():
+    X, y = np.zeros((4, 28, 28, 1), np.float32), np.ones(4, int)
+    with pytest.raises(ValueError, match="NORMAL"):
+        train_robust_model(X, y, X, y)
+
+
 @pytest.mark.parametrize("size", [20, 129])
 def test_too_small_and_too_large_images_are_refused(size):
     X = np.zeros((4, size, size, 1), np.float32)

@@ -73,7 +73,8 @@ def study_nih(splits):
 def study_insertion(splits):
     """What the U-Nets tell of this hospital's validation images: ``insertion.csv.gz``.
 
-    ``opacity`` by phantoms alone, ``inserted`` after opacities in this hospital's normal images.
+    ``opacity``: taught by phantoms alone; ``inserted``: after going on with opacities in this
+    hospital's normal images.
     """
     arrays = load_arrays(splits, SIZE)[:4]
     patients = [data.patient_of(name) for name in splits["validation"]["file_name"]]
@@ -179,7 +180,7 @@ def study_controls(splits):
 
 
 def opacity_alone(X):
-    """Ask only what phantoms alone taught: the strongest opacity in the crop.
+    """Ask the U-Nets that phantoms alone taught: the strongest opacity in the crop.
 
     Parameters
     ----------
@@ -200,7 +201,7 @@ def opacity_alone(X):
 
 
 def marked_by(model, X):
-    """Ask only the expert that a robust network asks elsewhere: (n,) float32 in [0, 1]."""
+    """Ask the U-Nets of a robust network, which it asks elsewhere: (n,) float32 in [0, 1]."""
     elsewhere = keras.Model(model.input, model.get_layer("choose").input[1])
     return expit(ask(elsewhere, X)[0])
 

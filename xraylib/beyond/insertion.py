@@ -3,8 +3,8 @@ marks opacities how healthy lungs of patients look (lesion insertion: Pezeshk et
 doi:10.1109/TMI.2016.2640180).
 
 The same radiograph is seen with an opacity and without, so neither its exposure nor its framing
-tells which it is. Two things keep it from knowing this hospital alone: half of each batch are
-phantoms, and its weights end between those that it had before and those that it has learned
+tells which it is. Two things keep the U-Net from learning this hospital alone: half of each batch
+are phantoms, and its weights end between those that it had before and those that it has learned
 (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", arXiv:2109.01903).
 """
 
@@ -28,7 +28,7 @@ def teach_insertion(X, drawn, *, seed=0, epochs=EPOCHS, checkpoint_dir=None):
     Parameters
     ----------
     X : (n, 128, 128, 1) float32 in [0, 1]
-        Radiographs without opacity.
+        Radiographs without opacity; `find_lungs` tells where their lungs are.
     drawn : (m, 128, 128, 3) uint8
         From `xraylib.beyond.teaching.draw_teachers`; some with an opacity.
     seed : int, optional
@@ -87,9 +87,9 @@ def teach_insertion(X, drawn, *, seed=0, epochs=EPOCHS, checkpoint_dir=None):
 def insert_opacity(normal, diseased, chance):
     """Insert the opacities of phantoms into crops of normal radiographs.
 
-    An opacity takes away the contrast between lung and what is not lung: in it a gray level moves
-    by a proportion towards the mean gray level outside the lungs. The proportion, its texture and
-    how soft its edge is are random; ranges are by eye.
+    An opacity takes contrast from the lung: in it a gray level rises by a proportion of its
+    distance to roughly the mean gray level outside the lungs. The proportion, its texture and how
+    soft its edge is are random; ranges are by eye.
 
     Parameters
     ----------
@@ -102,7 +102,8 @@ def insert_opacity(normal, diseased, chance):
     Returns
     -------
     (n, 64, 64, 1) and (n, 64, 64, 2) float32
-        Images, most with an opacity; lungs and opacity.
+        Images, six of ten with an opacity, fewer where it falls outside the lungs; lungs and
+        opacity.
     """
     x, lungs, _ = _crop(normal, chance)
     opacity = _crop(diseased, chance)[2] * tf.cast(lungs > 0.3, tf.float32)
@@ -118,7 +119,7 @@ def insert_opacity(normal, diseased, chance):
 
 
 def scaled(planes):
-    """Scale gray levels of 0 to 255 to [0, 1] float32."""
+    """Scale gray levels of 0 to 255, of any shape, to [0, 1] float32."""
     return tf.cast(planes, tf.float32) / 255
 
 

@@ -1,5 +1,5 @@
 """The robust network: at home it uses what the hospital's labels taught, elsewhere only what
-phantoms taught, and it knows how unlike its training images an image is.
+opacities of phantoms taught, and it knows how unlike its training images an image is.
 
 At home two better networks answer, trained on the hospital's images and on phantoms: one sees the
 lungs, cropped, the other the whole image, with all that is this hospital's habit. Elsewhere a
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from xraylib.beyond import insertion, residual, unet
+from xraylib.beyond import insertion, residual, segmentation, training, unet
 from xraylib.beyond.insertion import teach_insertion
 from xraylib.beyond.residual import train_better_model
 from xraylib.beyond.segmentation import WEIGHTS, load_network
@@ -61,7 +61,8 @@ def train_robust_model(
     Raises
     ------
     ValueError
-        If an array has another shape, size or range of values, or another length than its labels.
+        If an array has another shape, size or range of values, or another length than its labels,
+        or no image is NORMAL.
 
     Examples
     --------
@@ -76,6 +77,10 @@ def train_robust_model(
     if not 28 <= size <= 128:
         raise ValueError(f"The robust network takes images of 28 to 128 pixels, not {size}.")
 
+    normal = X[np.equal(y, 0)]
+    if len(normal) == 0:
+        raise ValueError("The robust network needs NORMAL images among those that train it.")
+
     # Phantoms, as sharp as the images; what they teach goes on with their opacities in the images
     # of this hospital that have none.
     drawn = draw_teachers(phantoms, 1000 + seed)
@@ -83,7 +88,7 @@ def train_robust_model(
     y_phantoms = drawn[..., 2].max((1, 2)) // 255
     drawn[..., :1] = 255 * resize(X_phantoms, DRAWN)
     marking = teach_insertion(
-        resize(X[np.equal(y, 0)], DRAWN),
+        resize(normal, DRAWN),
         drawn,
         seed=seed,
         checkpoint_dir=checkpoint_dir and Path(checkpoint_dir) / "opacity",
@@ -125,7 +130,8 @@ def train_robust_model(
         seen_validation,
     )
 
-    # From log odds to the answer, at home fitted on the validation images, elsewhere on phantoms.
+    # From log odds to the answer, at home fitted on the validation images, elsewhere on phantoms:
+    # those that taught, so that it is surer of itself than it should be.
     # Both home experts count alike: by the validation images alone, which share the hospital's
     # habits, the whole image would count for nearly everything.
     at_home = _fit(logits[:, 1] - logits[:, 0], y_validation)
@@ -139,7 +145,7 @@ def train_robust_model(
 # What else decides the trained network, for `xraylib.cached.load_trained`.
 train_robust_model.made_of = (
     WEIGHTS,
-    *(Path(module.__file__) for module in (insertion, residual, unet)),
+    *(Path(module.__file__) for module in (insertion, residual, segmentation, training, unet)),
 )
 
 
@@ -322,7 +328,7 @@ class Unfamiliarity(layers.Layer):
 @registered
 class Choose(layers.Layer):
     """Answer with the home experts, the less so the more unfamiliar an image is; where it is
-    refused, only with what phantoms taught.
+    refused, only with the U-Nets.
 
     From [the sum of the home experts' logits (n, 2), log odds of opacity (n,), unfamiliarity (n,)]
     to two logits (n, 2). Each answer is weighted log odds and a constant.
@@ -338,7 +344,7 @@ class Choose(layers.Layer):
         a, b = self.at_home
         c, d = self.elsewhere
         familiar = a * (home[:, 1] - home[:, 0]) + b
-        weight = ops.minimum(unfamiliar, 1) ** 2  # of what phantoms taught; 1 where it is refused
+        weight = ops.minimum(unfamiliar, 1) ** 2  # of the U-Nets' answer; 1 where it is refused
         log_odds = (1 - weight) * familiar + weight * (c * opacity + d)
         return ops.stack([-log_odds / 2, log_odds / 2], 1)
 
