@@ -25,7 +25,7 @@ def healthy(drawn):
 def pairs(drawn, healthy):
     """Healthy phantoms, and as many with an opacity."""
     diseased = drawn[drawn[..., 2].any((1, 2))][: len(healthy)]
-    return scaled(tf.constant(healthy)), scaled(tf.constant(diseased))
+    return scaled(tf.constant(healthy[..., :2])), scaled(tf.constant(diseased))
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,7 @@ def teach_insertion(X, drawn, *, seed=0, epochs=EPOCHS, checkpoint_dir=None):
     keras.Model
         As `xraylib.beyond.segmentation.load_network` returns it.
     """
-    normal = tf.constant(np.concatenate([X, find_lungs(X)[..., None], np.zeros_like(X)], -1))
+    normal = tf.constant(np.concatenate([X, find_lungs(X)[..., None]], -1))
     phantoms = tf.constant(drawn)
     diseased = tf.constant(drawn[drawn[..., 2].any((1, 2))])
     steps = max(len(drawn) // BATCH, 1)
@@ -93,8 +93,8 @@ def insert_opacity(normal, diseased, chance):
 
     Parameters
     ----------
-    normal : (n, 128, 128, 3) float32 in [0, 1]
-        Image, probability of lung, and anything.
+    normal : (n, 128, 128, 2) float32 in [0, 1]
+        Image and probability of lung.
     diseased : (n, 128, 128, 3) float32 in [0, 1]
         Phantoms: image, lungs, opacity.
     chance : Chance
@@ -105,8 +105,11 @@ def insert_opacity(normal, diseased, chance):
         Images, six of ten with an opacity, fewer where it falls outside the lungs; lungs and
         opacity.
     """
-    x, lungs, _ = _crop(normal, chance)
-    opacity = _crop(diseased, chance)[2] * tf.cast(lungs > 0.3, tf.float32)
+    # `any_crop` gives another exposure to the first plane alone: the image comes last once more.
+    _, crop = any_crop(tf.concat([normal, normal[..., :1]], -1), chance)
+    lungs, x = tf.split(crop, 2, -1)
+    _, masks = any_crop(diseased, chance)
+    opacity = masks[..., 1:] * tf.cast(lungs > 0.3, tf.float32)
     opacity *= tf.cast(chance.uniform() < INSERTED, tf.float32)
     soft = tf.where(chance.uniform() < 0.5, _blur(opacity, 5), _blur(opacity, 11))
     texture = tf.clip_by_value(0.85 + 0.25 * chance.field(6), 0.3, 1.1)
@@ -121,14 +124,6 @@ def insert_opacity(normal, diseased, chance):
 def scaled(planes):
     """Scale gray levels of 0 to 255, of any shape, to [0, 1] float32."""
     return tf.cast(planes, tf.float32) / 255
-
-
-def _crop(planes, chance):
-    """Crop to the lungs, roughly, and keep the gray levels: image, lungs, opacity."""
-    # `any_crop` gives the first plane any exposure, but none to those that follow.
-    _, crop = any_crop(tf.concat([planes, planes[..., :1]], -1), chance)
-    lungs, opacity, x = tf.split(crop, 3, -1)
-    return x, lungs, opacity
 
 
 def _blur(x, size):
