@@ -165,6 +165,6 @@ def test_predictions_are_called_what_they_are_given_as():
     assert titles == ["NORMAL 10%\n✗ is PNEUMONIA", "NORMAL >99%\n✓"]
 
 
-def test_correct_and_wrong_differ_by_more_than_colour():
+def test_correct_and_wrong_differ_by_more_than_color():
     figure = plotting.plot_predictions(X[:2], [1, 0], [1, 1], [0.9, 0.8])
     assert [axis.patches[-1].get_linestyle() for axis in figure.axes] == ["-", "--"]

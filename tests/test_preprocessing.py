@@ -77,9 +77,9 @@ def test_arrays_and_pil_images_come_out_exactly_as_reference(radiograph):
     expected = reference(radiograph).astype(np.float32)
     assert np.array_equal(preprocess_image(radiograph)[..., 0], expected)
     assert np.array_equal(preprocess_image(np.asarray(radiograph))[..., 0], expected)
-    colour = np.asarray(radiograph.convert("RGB"))
+    color = np.asarray(radiograph.convert("RGB"))
     assert np.array_equal(
-        preprocess_image(colour)[..., 0], reference(Image.fromarray(colour)).astype(np.float32)
+        preprocess_image(color)[..., 0], reference(Image.fromarray(color)).astype(np.float32)
     )
 
 

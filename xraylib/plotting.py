@@ -1,8 +1,8 @@
 """What it looks like: each function draws the data it is given and returns the Matplotlib `Figure`.
 
 Nothing here thresholds or scores. The style is set once, below: at most 9 inches, which is 900
-pixels and JupyterLab's column, with letters that can still be read at 700. Colours are seaborn's
-colour-blind palette; classes differ by place, hatch, line or mark as well.
+pixels and JupyterLab's column, with letters that can still be read at 700. Colors are seaborn's
+color-blind palette; classes differ by place, hatch, line or mark as well.
 """
 
 import base64
@@ -18,7 +18,7 @@ from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay
 from xraylib import CLASSES
 
 PALETTE = sns.color_palette("colorblind")
-COLOURS = {"NORMAL": PALETTE[0], "PNEUMONIA": PALETTE[1]}
+COLORS = {"NORMAL": PALETTE[0], "PNEUMONIA": PALETTE[1]}
 STYLE = {
     "figure.dpi": 100,
     "font.size": 11,
@@ -116,14 +116,14 @@ def draw_image(axis, image, title="", cmap="gray", vmin=0, vmax=None):
     title : str
         At most two lines.
     cmap : str
-        A colour map of Matplotlib.
+        A color map of Matplotlib.
     vmin, vmax : float
         The values at its ends; 0 and, if not given, 255 for integers, 1 for floats.
 
     Returns
     -------
     AxesImage
-        For a colour bar.
+        For a color bar.
 
     Examples
     --------
@@ -162,7 +162,7 @@ def plot_label_distribution(labels):
             counts,
             width=0.38,
             label=name,
-            color=COLOURS[name],
+            color=COLORS[name],
             hatch="//" if row else None,
             edgecolor="white",
         )
@@ -216,7 +216,7 @@ def plot_sample_grid(images, titles, columns=6, outlines=None):
         draw_image(axis, image, title)
         for mask, name, line in zip(masks, CLASSES, ("--", "-"), strict=False):
             if mask.any():
-                axis.contour(mask, [0.5], colors=[COLOURS[name]], linestyles=line, linewidths=1.2)
+                axis.contour(mask, [0.5], colors=[COLORS[name]], linestyles=line, linewidths=1.2)
     return figure
 
 
@@ -303,7 +303,7 @@ def plot_intensities(X, y):
             counts / counts.sum(),
             edges,
             label=name,
-            color=COLOURS[name],
+            color=COLORS[name],
             linestyle="-" if row else "--",
             linewidth=2,
         )

@@ -28,7 +28,7 @@ def preprocess_image(image, size=28):
     A JPEG file at least eight times as large as `size` is decoded at a half, a quarter or an eighth
     of its sides, which is several times faster. The difference from the reference steps is about
     0.1 gray levels of 255 in the mean, at most 0.3 in any image, and no pixel is off by more than 4
-    (gray and tinted images from 30×30 to 3000×3000; with saturated colours the mean may reach 0.5).
+    (gray and tinted images from 30×30 to 3000×3000; with saturated colors the mean may reach 0.5).
 
     Parameters
     ----------

@@ -171,8 +171,8 @@ def _page(title, body):
     """Write a whole page: the style stands in it, and what scrolls is a stop of the keyboard."""
     light = HtmlFormatter(style="xcode").get_style_defs(".highlight")
     dark = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
-    colours = f"{light}@media (prefers-color-scheme: dark) {{{dark}}}"
-    style = STYLE.read_text(encoding="utf-8") + colours
+    colors = f"{light}@media (prefers-color-scheme: dark) {{{dark}}}"
+    style = STYLE.read_text(encoding="utf-8") + colors
     body = SCROLLED.sub(r'<\1 tabindex="0"', body)
     return PAGE.format(title=title, style=style, body=body).encode()
 

@@ -81,7 +81,7 @@ def test_moving_a_slider_leaves_no_figure_open(explorer):
     assert not plt.get_fignums()
 
 
-def test_each_field_has_a_colour_bar_with_its_unit():
+def test_each_field_has_a_color_bar_with_its_unit():
     figure = figures.plot_fields([np.eye(3), np.ones((3, 3))], ["lung (cm)", "body (cm)"])
     assert {"lung (cm)", "body (cm)"} <= texts(figure)
 
@@ -119,7 +119,7 @@ def test_intervals_draw_the_brier_score_when_asked():
     assert "brier score" in texts(figures.plot_intervals({"a": INTERVALS}, leave_out=()))
 
 
-def test_saliency_is_drawn_in_the_colours_of_its_colour_bar():
+def test_saliency_is_drawn_in_the_colors_of_its_color_bar():
     maps = RNG.random((2, 7, 7))
     figure = figures.plot_saliency(RNG.random((2, 28, 28)), {"random": maps}, ["a", "b"])
     drawn = figure.axes[2].images[0]

@@ -1,4 +1,4 @@
-"""The quick training: the reference network, standardised and folded back."""
+"""The quick training: the reference network, standardized and folded back."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ def test_it_is_the_reference_network(toy_images):
     assert model.count_params() == build_model().count_params()
 
 
-def test_the_standardisation_is_folded_into_the_first_layer(toy_images):
+def test_the_standardization_is_folded_into_the_first_layer(toy_images):
     model, history = train_quick_model(*toy_images, epochs=3)
     p = predict_proba(model, toy_images[2])
     assert np.isclose(cross_entropy(toy_images[3], p), history["val_loss"][-1], rtol=1e-4)

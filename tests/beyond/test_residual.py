@@ -47,13 +47,13 @@ def test_it_is_small(size, most):
     assert 100_000 < build(size).count_params() <= most
 
 
-def test_the_standardised_view_does_not_see_the_exposure(arrays):
+def test_the_standardized_view_does_not_see_the_exposure(arrays):
     X = arrays[0][:5]
-    standardised, local = (np.asarray(view) for view in NormalizedViews()(X))
-    assert np.allclose(standardised.mean((1, 2, 3)), 0, atol=1e-4)
-    assert np.allclose(standardised.std((1, 2, 3)), 1, atol=0.01)
+    standardized, local = (np.asarray(view) for view in NormalizedViews()(X))
+    assert np.allclose(standardized.mean((1, 2, 3)), 0, atol=1e-4)
+    assert np.allclose(standardized.std((1, 2, 3)), 1, atol=0.01)
     darker = [np.asarray(view) for view in NormalizedViews()(X * 0.7 + 0.1)]
-    assert np.abs(darker[0] - standardised).max() < 0.05
+    assert np.abs(darker[0] - standardized).max() < 0.05
     assert np.corrcoef(darker[1].ravel(), local.ravel())[0, 1] > 0.99
 
 

@@ -186,7 +186,7 @@ def png(array, mode=None, **options):
 
 
 def noise(*shape):
-    """Smooth random colours: an image has no noise from pixel to pixel."""
+    """Smooth random colors: an image has no noise from pixel to pixel."""
     small = np.random.default_rng(1).integers(0, 256, (8, 8, *shape[2:]), np.uint8)
     return np.asarray(Image.fromarray(small).resize(shape[1::-1]))
 
@@ -201,7 +201,7 @@ def turned():
     "content",
     [
         pytest.param(png(noise(300, 500)), id="gray"),
-        pytest.param(png(noise(640, 480, 3)), id="colours"),
+        pytest.param(png(noise(640, 480, 3)), id="colors"),
         pytest.param(png(noise(200, 200, 4)), id="transparency"),
         pytest.param(png(noise(9, 9)), id="smaller than 28 pixels"),
         pytest.param(png(noise(3000, 2500)), id="reduced first"),

@@ -44,15 +44,15 @@ TINTS = [(255, 235, 205), (205, 225, 255), (235, 255, 220)]  # as photographed f
 
 
 def jpeg(width, height, tint, sampling, quality):
-    """The bytes of a JPEG of a phantom; a `tint` of None: gray, of "saturated": colours."""
+    """The bytes of a JPEG of a phantom; a `tint` of None: gray, of "saturated": colors."""
     gray = np.asarray(RADIOGRAPH.resize((width, height)))
     if tint is None:
         return encode_jpeg(gray[:, :, None], quality, "GRAY", "Gray")
     if tint == "saturated":
-        colour = np.stack([gray, 255 - gray, np.roll(gray, width // 3, axis=1)], axis=-1)
+        color = np.stack([gray, 255 - gray, np.roll(gray, width // 3, axis=1)], axis=-1)
     else:
-        colour = (gray[:, :, None] * (np.array(tint) / 255)).astype(np.uint8)
-    return encode_jpeg(colour, quality, "RGB", sampling)
+        color = (gray[:, :, None] * (np.array(tint) / 255)).astype(np.uint8)
+    return encode_jpeg(color, quality, "RGB", sampling)
 
 
 any_jpeg = {
@@ -81,7 +81,7 @@ def test_a_tinted_jpeg_of_any_size_is_close_to_the_reference_steps(size, **file)
 
 @settings(max_examples=15, deadline=None)
 @given(**any_jpeg)
-def test_saturated_colours_are_within_half_a_gray_level(**file):
+def test_saturated_colors_are_within_half_a_gray_level(**file):
     assert difference(jpeg(tint="saturated", **file))[0] <= 0.5
 
 
@@ -210,10 +210,10 @@ def test_every_format_and_mode_gives_the_same_image(form, modes):
         assert np.abs(got - wanted).mean() < 0.02, mode
 
 
-@pytest.mark.parametrize(("mode", "colour"), [("L", 204), ("RGB", (204, 204, 204)), ("P", 204)])
-def test_a_transparent_colour_is_laid_over_black(mode, colour):
-    image = Image.new(mode, (9, 9), colour)
-    assert preprocess_image(encoded(image, "PNG", transparency=colour)).max() == 0
+@pytest.mark.parametrize(("mode", "color"), [("L", 204), ("RGB", (204, 204, 204)), ("P", 204)])
+def test_a_transparent_color_is_laid_over_black(mode, color):
+    image = Image.new(mode, (9, 9), color)
+    assert preprocess_image(encoded(image, "PNG", transparency=color)).max() == 0
 
 
 def test_the_first_frame_of_an_animation_is_taken():

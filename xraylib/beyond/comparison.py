@@ -45,7 +45,7 @@ def mcnemar(y, p_first, p_second, threshold=0.5):
     """Test whether two networks differ in accuracy on the same images: McNemar's exact test.
 
     Only the images count that one network gets right and the other wrong. Without a difference each
-    would favour either with probability 1/2 (McNemar 1947, Psychometrika 12:153). The images are
+    would favor either with probability 1/2 (McNemar 1947, Psychometrika 12:153). The images are
     taken as independent. Pass the images of one class to compare sensitivity or specificity.
 
     Parameters

@@ -18,10 +18,12 @@ from sklearn.datasets import load_sample_images
 
 from xraylib import data
 from xraylib.beyond.controls import gray_level_figures, make_controls
+from xraylib.beyond.insertion import teach_insertion
 from xraylib.beyond.quick import train_quick_model
 from xraylib.beyond.residual import train_better_model
 from xraylib.beyond.robust import ask, build_looking, resize, train_robust_model, unfamiliarity
 from xraylib.beyond.study import RESULTS, predict_logistic, write_table
+from xraylib.beyond.teaching import draw_teachers
 from xraylib.cached import load_arrays, load_trained
 from xraylib.model import predict_proba, train_model
 from xraylib.phantoms import draw_phantom
@@ -64,25 +66,38 @@ def study_nih(splits):
         ("robust", train_robust_model, 3, load_arrays(splits, SIZE)[:4], large),
         ("reference", train_model, 5, arrays, small),
         ("phantoms", train_quick_model, 5, phantoms, small),
-        ("better", train_better_model, 1, arrays, small),
+        ("better", train_better_model, 3, arrays, small),
     ):
         for seed in range(seeds):
             table = _add("nih", table, name, seed, partial(_ask, train, chosen, X, seed))
 
 
 def study_insertion(splits):
-    """What the U-Nets tell of this hospital's validation images: ``insertion.csv.gz``.
+    """What the U-Nets tell, before and after going on with inserted ones: ``insertion.csv.gz``.
 
     ``opacity``: taught by phantoms alone; ``inserted``: after going on with opacities in this
-    hospital's normal images.
+    hospital's normal images; ``drawn``, the control: with opacities in as many healthy phantoms.
     """
     arrays = load_arrays(splits, SIZE)[:4]
+    nih = nih_labels()
     patients = [data.patient_of(name) for name in splits["validation"]["file_name"]]
-    table = pd.DataFrame({"patient": patients, "label": arrays[3]})
-    table["opacity"] = opacity_alone(arrays[2]).round(5)
+    home = pd.DataFrame({"set": "validation", "patient": patients, "label": arrays[3]})
+    away = nih[["patient", "rsna_class"]].assign(
+        set="NIH", label=(nih["nih_class"] == "PNEUMONIA").astype(int)
+    )
+    X = np.concatenate([arrays[2], nih_images(nih, SIZE)])
+    table = pd.concat([home, away], ignore_index=True).assign(opacity=opacity_alone(X).round(5))
+
+    drawn = draw_teachers(5000, 2000)
+    healthy = drawn[~drawn[..., 2].any((1, 2)), :, :, :1][: (arrays[1] == 0).sum()]
+    print(len(healthy), "healthy phantoms", flush=True)
     for seed in range(3):
         model, _ = load_trained(train_robust_model, *arrays, seed=seed)
-        table[f"inserted_{seed}"] = marked_by(model, arrays[2]).round(5)
+        table[f"inserted_{seed}"] = marked_by(model, X).round(5)
+        marking = teach_insertion(
+            healthy / np.float32(255), draw_teachers(1000, 1000 + seed), seed=seed
+        )
+        table[f"drawn_{seed}"] = opacity_alone(X, marking).round(5)
     write_table(RESULTS / "insertion.csv.gz", table)
 
 
@@ -179,12 +194,14 @@ def study_controls(splits):
 # ---------------------------------------------------------------------------------- what they need
 
 
-def opacity_alone(X):
+def opacity_alone(X, marking=None):
     """Ask the U-Nets that phantoms alone taught: the strongest opacity in the crop.
 
     Parameters
     ----------
     X : (n, size, size, 1) float32 in [0, 1]
+    marking : keras.Model, optional
+        Another U-Net that marks opacities, see `xraylib.beyond.robust.build_looking`.
 
     Returns
     -------
@@ -196,7 +213,7 @@ def opacity_alone(X):
     >>> opacity_alone(np.zeros((2, 28, 28, 1), np.float32)).shape
     (2,)
     """
-    log_odds = ask(build_looking(X.shape[1]), X)[2]
+    log_odds = ask(build_looking(X.shape[1], marking), X)[2]
     return expit(log_odds)
 
 

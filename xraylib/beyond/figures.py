@@ -51,8 +51,8 @@ class Explorer(widgets.VBox):
         return super()._repr_mimebundle_(**kwargs) | {"image/png": self.image}, self.metadata
 
 
-def plot_fields(fields, labels):
-    """Draw physical quantities side by side, each with a colour bar of its own.
+def plot_fields(fields, labels, titles=None):
+    """Draw physical quantities side by side, each with a color bar of its own.
 
     Parameters
     ----------
@@ -60,6 +60,8 @@ def plot_fields(fields, labels):
         Quantities at each pixel.
     labels : sequence of str
         What each is, with its unit.
+    titles : sequence of str, optional
+        What stands above each.
 
     Returns
     -------
@@ -71,8 +73,10 @@ def plot_fields(fields, labels):
     """
     side = min(9 / len(fields), 4)
     figure, axes = subplots(1, len(fields), size=(side * len(fields), side + 0.5))
-    for axis, field, label in zip(axes, fields, labels, strict=True):
+    titles = titles or [""] * len(fields)
+    for axis, field, label, title in zip(axes, fields, labels, titles, strict=True):
         drawn = axis.imshow(field, cmap="gray", vmin=0)
+        axis.set_title(title)
         axis.set_axis_off()
         figure.colorbar(drawn, ax=axis, label=label, location="bottom", shrink=0.8)
     return figure
@@ -166,7 +170,7 @@ def plot_intervals(tables, title="", leave_out=("brier_score",)):
 
 
 def plot_saliency(images, maps, titles):
-    """Draw saliency maps below the radiographs they belong to, in the colours of the colour bar.
+    """Draw saliency maps below the radiographs they belong to, in the colors of the color bar.
 
     White lines on a map follow the radiograph's median gray value, so that one sees where it is.
 
@@ -215,7 +219,7 @@ def plot_saliency(images, maps, titles):
 
 
 def plot_dots(table, x, y, hue, title=""):
-    """Draw a dot for each row of a table; `hue` differs by mark as well as by colour.
+    """Draw a dot for each row of a table; `hue` differs by mark as well as by color.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The reference network in a quarter of the time: standardised values, one cycle of the rate."""
+"""The reference network in a quarter of the time: standardized values, one cycle of the rate."""
 
 import math
 
@@ -18,7 +18,7 @@ def train_quick_model(
 
     It is trained on ``(X - 0.5) / 0.25``, values around 0, with which the same steps lead further
     (LeCun et al. 1998, Efficient BackProp); the learning rate rises to 0.0015 and falls to 0 again
-    (1cycle policy: Smith & Topin 2018, arXiv:1708.07120). The standardisation is then folded into
+    (1cycle policy: Smith & Topin 2018, arXiv:1708.07120). The standardization is then folded into
     the first layer, so that the network takes values in [0, 1] like the one of
     `xraylib.model.train_model`.
 
@@ -78,7 +78,7 @@ def train_quick_model(
         verbose=verbose,
     )
 
-    # Fold the standardisation in: exact, since the first convolution pads nothing.
+    # Fold the standardization in: exact, since the first convolution pads nothing.
     kernel, bias = model.layers[0].get_weights()
     bias = bias - MEAN / DEVIATION * kernel.sum((0, 1, 2))
     model.layers[0].set_weights([kernel / DEVIATION, bias])

@@ -23,7 +23,7 @@ def grad_cam(model, X):
     Returns
     -------
     (n, size, size) float32 in [0, 1]
-        Each map scaled to a maximum of 1; one without anything in favour stays 0.
+        Each map scaled to a maximum of 1; one without anything in favor stays 0.
 
     Examples
     --------

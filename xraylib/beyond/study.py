@@ -102,7 +102,7 @@ def study_fresh_phantoms(splits):
 
 
 def predict_logistic(X, y, X_test):
-    """Predict by logistic regression on standardised pixels.
+    """Predict by logistic regression on standardized pixels.
 
     Parameters
     ----------

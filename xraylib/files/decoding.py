@@ -126,7 +126,7 @@ def _from_jpeg(content, side):
     """Decode a JPEG file to gray and tell of every damage; None for all that only Pillow knows."""
     try:
         height, width, colorspace, _ = decode_jpeg_header(content)
-    except ValueError:  # no JPEG, or an unusual sampling of the colours
+    except ValueError:  # no JPEG, or an unusual sampling of the colors
         return None
     if colorspace in ("CMYK", "YCCK"):  # not turned to gray
         return None

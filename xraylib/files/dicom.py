@@ -23,7 +23,7 @@ def read_dicom(content, check_size):
     Returns
     -------
     ndarray
-        Gray: (h, w) float32 in [0, 1]. Colour: (h, w, 3) uint8.
+        Gray: (h, w) float32 in [0, 1]. Color: (h, w, 3) uint8.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def read_dicom(content, check_size):
     values = pixels.pixel_array(dataset, index=0)
     bits = dataset.BitsStored
 
-    # Colour: the upper eight bits; a palette has as many as its type.
+    # Color: the upper eight bits; a palette has as many as its type.
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         values = pixels.apply_color_lut(values, dataset)
         return (values >> 8 * (values.itemsize - 1)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""One table that describes every source: of whom it is, under which licence, what is missing."""
+"""One table that describes every source: of whom it is, under which license, what is missing."""
 
 from dataclasses import dataclass
 
@@ -56,7 +56,7 @@ SOURCES = {
         licence="CC BY 4.0",
         population=(
             "children aged one to five, Guangzhou Women and Children's Medical Center, China; "
-            "anterior-posterior chest radiographs, labelled by physicians"
+            "anterior-posterior chest radiographs, labeled by physicians"
         ),
         sizes={"train": 4077, "validation": 1165, "test": 582},
         missing=(
