@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xraylib.beyond.controls import border_alone, box_around, gray_level_figures, make_controls
+from xraylib.beyond.controls import border_alone, box_around, gray_level_features, make_controls
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_the_border_is_an_eighth_and_the_input_stays(images):
 def test_the_eight_figures_know_a_brighter_side(images):
     X, _ = images
     X[:, :, :2] = 1  # the left border
-    figures = gray_level_figures(X)
+    figures = gray_level_features(X)
     assert figures.shape == (5, 8) and (figures[:, 4] == 1).all()
     assert (figures[:, 4] > figures[:, 5]).all()
     assert np.allclose(figures[:, 0], X.mean((1, 2, 3)), atol=1e-6)

@@ -82,8 +82,9 @@ def test_moving_a_slider_leaves_no_figure_open(explorer):
 
 
 def test_each_field_has_a_color_bar_with_its_unit():
-    figure = figures.plot_fields([np.eye(3), np.ones((3, 3))], ["lung (cm)", "body (cm)"])
-    assert {"lung (cm)", "body (cm)"} <= texts(figure)
+    fields = [np.eye(3), np.ones((3, 3))]
+    figure = figures.plot_fields(fields, ["lung (cm)", "body (cm)"], ["one", "two"])
+    assert {"lung (cm)", "body (cm)", "one", "two"} <= texts(figure)
 
 
 def test_reliability_has_a_point_a_bin_and_no_line_through_them():
@@ -113,6 +114,12 @@ def test_intervals_leave_the_brier_score_out_and_so_show_the_differences():
     axis = figures.plot_intervals({"network": INTERVALS}).axes[0]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["accuracy", "ROC AUC"]
     assert axis.get_xlim()[0] > 0.7
+
+
+def test_intervals_of_differences_say_so_and_mark_no_difference():
+    axis = figures.plot_intervals({"network": INTERVALS}, difference=True).axes[0]
+    assert axis.get_xlabel().startswith("difference")
+    assert [0, 0] in [list(line.get_xdata()) for line in axis.lines]
 
 
 def test_intervals_draw_the_brier_score_when_asked():

@@ -8,8 +8,8 @@ import numpy as np
 from xraylib.beyond.segmentation import find_lungs
 
 
-def gray_level_figures(X):
-    """Measure eight figures that know nothing of lungs.
+def gray_level_features(X):
+    """Measure eight features that know nothing of lungs.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def gray_level_figures(X):
 
     Examples
     --------
-    >>> gray_level_figures(np.ones((2, 32, 32, 1))).round(1)[0].tolist()
+    >>> gray_level_features(np.ones((2, 32, 32, 1))).round(1)[0].tolist()
     [1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     """
     edge = max(X.shape[1] // 16, 1)

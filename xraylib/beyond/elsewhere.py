@@ -17,7 +17,7 @@ from scipy.special import expit
 from sklearn.datasets import load_sample_images
 
 from xraylib import data
-from xraylib.beyond.controls import gray_level_figures, make_controls
+from xraylib.beyond.controls import gray_level_features, make_controls
 from xraylib.beyond.insertion import teach_insertion
 from xraylib.beyond.quick import train_quick_model
 from xraylib.beyond.residual import train_better_model
@@ -176,7 +176,7 @@ def study_controls(splits):
             answer = partial(_ask, train_quick_model, arrays, X_asked, seed)
             table = _add("controls", table, name, seed, answer)
 
-    figures, asked = gray_level_figures(train[0]), gray_level_figures(X)
+    figures, asked = gray_level_features(train[0]), gray_level_features(X)
     both = np.concatenate([figures, asked[taught]])
     for name, chosen, own, labels in (
         ("figures", slice(None), figures, y),

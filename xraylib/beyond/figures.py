@@ -120,7 +120,7 @@ def plot_reliability(tables):
     return figure
 
 
-def plot_intervals(tables, title="", leave_out=("brier_score",)):
+def plot_intervals(tables, title="", leave_out=("brier_score",), difference=False):
     """Draw values with their intervals, a row of points for each metric.
 
     Parameters
@@ -131,6 +131,8 @@ def plot_intervals(tables, title="", leave_out=("brier_score",)):
         Above it all.
     leave_out : sequence of str
         Rows not to draw. The Brier score is near 0 where the others are near 1.
+    difference : bool
+        If the values are differences: the axis says so, and 0 is marked.
 
     Returns
     -------
@@ -144,7 +146,7 @@ def plot_intervals(tables, title="", leave_out=("brier_score",)):
     """
     shown = {name: table.drop(list(leave_out), errors="ignore") for name, table in tables.items()}
     names = [
-        name.replace("roc_auc", "ROC AUC").replace("_", " ")
+        name.replace("roc_auc", "ROC AUC").replace("f1", "F1").replace("_", " ")
         for name in next(iter(shown.values())).index
     ]
     figure, (axis,) = subplots(1, 1, size=(8, 0.45 * len(names) + 1.4))
@@ -163,7 +165,10 @@ def plot_intervals(tables, title="", leave_out=("brier_score",)):
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
     axis.grid(axis="x", alpha=0.3)
-    axis.set(xlabel="value, with its 95% interval", title=title)
+    kind = "difference" if difference else "value"
+    axis.set(xlabel=f"{kind}, with its 95% interval", title=title)
+    if difference:
+        axis.axvline(0, color="gray", linestyle=":")
     if len(shown) > 1:
         axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
