@@ -6,7 +6,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check install --constraint .ci/
 
 .PHONY: fetch run run-all publish test torture bench site e2e lab lint clean
 fetch run run-all publish: $(VENV)/installed
-	$(BIN)/python -m xraylib $@ $(if $(filter fetch,$@),$(SOURCE))
+	$(BIN)/python -m xraylib $@ $(if $(SOURCE),"$(SOURCE)")
 test: $(VENV)/installed
 	$(BIN)/python -m pytest
 torture: $(VENV)/installed

@@ -9,6 +9,7 @@ from xraylib import cached
 from xraylib.cached import load_arrays, load_trained
 from xraylib.files import store
 from xraylib.model import predict_proba, train_model
+from xraylib.quiet import tf
 
 
 @pytest.fixture
@@ -112,3 +113,16 @@ def test_what_keras_prints_is_no_part_of_the_network(train, toy_images, capsys):
     load_trained(train, *toy_images, verbose=0)
     load_trained(train, *toy_images, verbose=2)
     assert train.calls == 1
+
+
+def test_a_stream_is_not_cached(cache, toy_images):
+    stream = tf.data.Dataset.from_tensor_slices(toy_images[:2]).batch(8)
+    with pytest.raises(TypeError, match="Only a training on arrays"):
+        load_trained(train_model, stream, None, *toy_images[2:])
+
+
+def test_a_function_of_a_notebook_is_not_cached(cache, toy_images):
+    names = {}
+    exec(compile("def train(*arrays): pass", "/tmp/ipykernel_1/123.py", "exec"), names)
+    with pytest.raises(ValueError, match="write the function into a .py file"):
+        load_trained(names["train"], *toy_images)

@@ -130,5 +130,24 @@ def test_another_seed_divides_the_patients_otherwise(by_patient, phantoms):
 
 
 def test_too_few_patients_are_refused(folder):
-    with pytest.raises(ValueError, match="2 patients are too few"):
+    with pytest.raises(ValueError, match="2 patients of a class are too few"):
         data.split_by_patient(data.load_splits(folder))
+
+
+def test_images_without_patients_cannot_be_split_by_patient(folder):
+    for number, path in enumerate(sorted(folder.rglob("*.png"))):
+        path.rename(path.with_name(f"{number}.png"))
+    with pytest.raises(ValueError, match="tell no patient"):
+        data.split_by_patient(data.load_splits(folder))
+
+
+def test_a_source_with_a_typing_error_is_not_prepared():
+    with pytest.raises(FileNotFoundError, match="hubb: no such folder"):
+        data.prepare("hubb")
+
+
+def test_a_class_of_which_nothing_can_be_read_is_named(folder, capsys):
+    for path in (folder / "test" / "NORMAL").iterdir():
+        path.write_bytes(b"no image")
+    with pytest.raises(ValueError, match="No image of NORMAL can be read"):
+        data.drop_unreadable(data.load_splits(folder)["test"])

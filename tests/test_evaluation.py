@@ -170,3 +170,9 @@ def test_recall_by_class_is_counted_along_the_diagonal():
 def test_recall_by_class_lies_in_its_interval():
     table = evaluation.recall_by_class(Y, P)
     assert table["recall"].between(table["ci_low"], table["ci_high"]).all()
+
+
+@pytest.mark.parametrize(("y", "sensitivity"), [([0, 1], 0), ([0, 1], 99), ([0, 0], 0.9)])
+def test_a_sensitivity_that_cannot_be_is_refused(y, sensitivity):
+    with pytest.raises(ValueError, match="A sensitivity is above 0"):
+        evaluation.threshold_for_sensitivity(y, [0.2, 0.8], sensitivity)

@@ -138,3 +138,17 @@ def test_two_devices_train_as_one_does(toy_images, tmp_path):
     weights, probabilities = map(float, done.stdout.splitlines()[-2:])
     assert weights < 1e-3
     assert probabilities < 1e-3
+
+
+@pytest.mark.parametrize(("units", "activation"), [(2, "softmax"), (1, "sigmoid"), (3, None)])
+def test_a_network_without_two_logits_is_refused(units, activation):
+    layers = [keras.Input((28, 28, 1)), keras.layers.Flatten()]
+    model = keras.Sequential([*layers, keras.layers.Dense(units, activation=activation)])
+    with pytest.raises(ValueError, match="The last layer must have two outputs"):
+        predict_proba(model, np.zeros((1, 28, 28, 1)))
+
+
+def test_there_is_nothing_to_train_on_in_an_empty_split(toy_images):
+    X, y, *validation = toy_images
+    with pytest.raises(ValueError, match="X has no image"):
+        train_model(X[:0], y[:0], *validation)

@@ -65,7 +65,6 @@ def test_a_shown_figure_is_closed(shown):
         lambda: plotting.plot_label_distribution({"train": Y}),
         lambda: plotting.plot_sample_grid(X, "abcdefghijkl", 9),
         lambda: plotting.plot_sample_grid(X[:1], "a", 1),
-        lambda: plotting.plot_steps(X[:4], "abcd"),
         lambda: plotting.plot_intensities(X, Y),
         lambda: plotting.plot_mean_images(X, Y),
         lambda: plotting.plot_history(HISTORY),
@@ -111,8 +110,18 @@ def test_an_overlay_outlines_lungs_and_covers_opacities_as_strongly_as_they_are_
     assert np.allclose(outlined.images[1].get_alpha(), 0.35)
 
 
-def test_steps_have_pixel_axes():
-    assert all(axis.axison for axis in plotting.plot_steps(X[:3], "abc").axes)
+def test_no_image_is_a_grid_without_axes():
+    assert plotting.plot_predictions(X[:0], [], [], []).axes == []
+
+
+def test_each_image_needs_a_title():
+    with pytest.raises(ValueError, match="shorter"):
+        plotting.plot_sample_grid(X[:3], "ab")
+
+
+def test_a_mask_is_white_where_it_is_true():
+    figure, axes = plotting.subplots(1, 1, size=(2, 2))
+    assert plotting.draw_image(axes[0], np.eye(3, dtype=bool), "mask").get_clim() == (0, 1)
 
 
 def test_intensities_are_proportions():

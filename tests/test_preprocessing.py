@@ -10,6 +10,7 @@ from datasets.distributed import split_dataset_by_node
 from PIL import Image
 
 from xraylib import CLASSES, phantoms
+from xraylib.data import load_splits
 from xraylib.preprocessing import (
     check_arrays,
     preprocess_batches,
@@ -217,3 +218,15 @@ def test_values_outside_0_to_1_are_an_error_that_names_the_fix(value):
     X[1, 3, 4] = value
     with pytest.raises(ValueError, match=r"X must lie in \[0, 1\]: divide .* by 255"):
         check_arrays(X)
+
+
+def test_labels_other_than_0_and_1_are_refused():
+    for y in ([1, 2], [0, 0.5]):
+        with pytest.raises(ValueError, match="0 .NORMAL. and 1 .PNEUMONIA. only"):
+            check_arrays(np.zeros((2, 28, 28, 1)), y)
+
+
+def test_an_unreadable_file_is_named_with_its_folder(folder):
+    (folder / "test" / "NORMAL" / "person0_virus_0.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match="test.NORMAL.person0_virus_0.png: cannot be read"):
+        preprocess_split(load_splits(folder)["test"])

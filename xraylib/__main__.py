@@ -33,13 +33,18 @@ CELL_SECONDS = 3600
 
 def main():
     """Parse the command line and do what it says."""
-    parser = argparse.ArgumentParser(prog="python -m xraylib", description=__doc__.split("\n\n")[1])
+    parser = argparse.ArgumentParser(prog="python -m xraylib")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in ("run", "run-all", "publish", "fetch"):
-        help_ = 'as XRAYLIB_SOURCE: "hub", "phantom", "pneumoniamnist", "chestmnist" or a path'
-        commands.add_parser(name).add_argument("source", nargs="?", help=help_)
+    images = 'as XRAYLIB_SOURCE: "hub", "phantom", "pneumoniamnist", "chestmnist" or a path'
+    for name, what in (
+        ("run", "executes notebooks 1 to 6 into copies with a report under build/"),
+        ("run-all", "executes all notebooks so, solutions too"),
+        ("publish", "executes all notebooks in place on real images; writes tracked files"),
+        ("fetch", "prepares a data set as an ordinary folder of images"),
+    ):
+        commands.add_parser(name, help=what).add_argument("source", nargs="?", help=images)
     commands.add_parser("teach", help="trains the networks that find lungs and opacities again")
-    archive = commands.add_parser("predict")
+    archive = commands.add_parser("predict", help="classifies an archive of files")
     archive.add_argument("model", help="a network saved as .keras")
     archive.add_argument("files", help="a folder, a glob, or a list: .txt, .csv or .parquet")
     archive.add_argument("out", help="folder of the result, a Parquet data set")
@@ -72,7 +77,10 @@ def main():
     executed = {
         path: execute(path, f"[{number}/{len(paths)}]") for number, path in enumerate(paths, 1)
     }
-    (publish if command == "publish" else report)(executed, splits)
+    if command == "publish":
+        publish(executed)
+    else:
+        report(executed, splits)
 
 
 def predict(model_path, files, out, scheduler=None):
@@ -109,7 +117,7 @@ def execute(path, progress):
     return notebook, seconds
 
 
-def publish(executed, splits):
+def publish(executed):
     """Store executed notebooks in place, figures of cells tagged ``img:NAME``, and exercises."""
     for path, (notebook, _) in executed.items():
         atomic_write(path, f"{nbformat.writes(notebook).rstrip()}\n".encode())

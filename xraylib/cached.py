@@ -87,6 +87,13 @@ def load_trained(train, X, y, X_validation, y_validation, **settings):
     history : dict of lists of float
         What `train` returns, and ``seconds``: one value, the wall-clock time of the training.
 
+    Raises
+    ------
+    TypeError
+        If images or labels are no arrays: a stream has no content to find its network by.
+    ValueError
+        If `train` is no function of a file, such as one that a notebook defines.
+
     Examples
     --------
     >>> from xraylib.model import train_model
@@ -97,11 +104,19 @@ def load_trained(train, X, y, X_validation, y_validation, **settings):
     """
     from xraylib import model as reference  # here, so that lessons 1 and 2 do without TensorFlow
 
+    if not all(isinstance(each, np.ndarray) for each in (X, y, X_validation, y_validation)):
+        raise TypeError("Only a training on arrays can be cached: call the function itself.")
+    source = getattr(getattr(train, "__code__", None), "co_filename", "")
+    if not Path(source).is_file():
+        raise ValueError(
+            f"{train!r} cannot be cached: write the function into a .py file and import it."
+        )
+
     # What makes this network and no other.
     parameters = inspect.signature(train).parameters
     keywords = {n: p.default for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY} | settings
     chosen = sorted((n, v) for n, v in keywords.items() if n not in NO_PART_OF_THE_NETWORK)
-    code = Path(inspect.getfile(train)), Path(reference.__file__), reference.keras.__version__
+    code = Path(source), Path(reference.__file__), reference.keras.__version__
     code += getattr(train, "made_of", ())
     key = store.content_key(X, y, X_validation, y_validation, train.__name__, chosen, *code)
 

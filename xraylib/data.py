@@ -14,7 +14,7 @@ from xraylib import CLASSES
 from xraylib.files.decoding import encoded, read_image
 from xraylib.sources import hub, medmnist, phantom
 from xraylib.sources.catalogue import SOURCES
-from xraylib.sources.folder import SPLIT_NAMES, check_classes, read_folder, read_splits
+from xraylib.sources.folder import SPLIT_NAMES, check_root, read_folder, read_splits
 
 PATIENT = re.compile(r"(person|NORMAL2-IM-|IM-|phantom)(\d+)(?:_(bacteria|virus))?")
 
@@ -53,7 +53,8 @@ def load_splits(source=None, on_error="raise"):
     FileNotFoundError
         If a source, split or class folder is missing.
     ValueError
-        If a class is empty or unknown, a zip or ``.npz`` is damaged, or two splits share a file.
+        If a class is empty, unknown or has a folder in it, a zip or ``.npz`` is damaged, or two
+        splits share a file.
     ConnectionError
         If the Hub or Zenodo fails. Every error names the file and the fix.
 
@@ -65,7 +66,7 @@ def load_splits(source=None, on_error="raise"):
     if on_error not in ("raise", "skip"):
         raise ValueError(f'on_error must be "raise" or "skip", not {on_error!r}.')
     source = decide_source(source)
-    splits = _name(read_splits(prepare(source)), source)
+    splits = _state_source(read_splits(prepare(source)), source)
     if on_error == "skip":
         splits = DatasetDict({name: drop_unreadable(split) for name, split in splits.items()})
     return splits
@@ -97,7 +98,7 @@ def load_folder(path):
     120
     """
     path = Path(path).expanduser().absolute()
-    return _name({"all": read_folder(path)}, str(path))["all"]
+    return _state_source({"all": read_folder(path)}, str(path))["all"]
 
 
 def load_phantoms(sizes=None, seed=0):
@@ -115,23 +116,30 @@ def load_phantoms(sizes=None, seed=0):
     datasets.DatasetDict
         As `load_splits`, with the splits of `sizes`.
 
+    Raises
+    ------
+    ValueError
+        If a split has another name, or so few images that a class is missing.
+
     Examples
     --------
     >>> load_phantoms({"test": 8})["test"].num_rows
     8
     """
     names = tuple(sizes or SPLIT_NAMES)
-    return _name(read_splits(phantom.prepare(sizes, seed), names), "phantom")
+    if unknown := sorted(set(names) - set(SPLIT_NAMES)):
+        raise ValueError(f"{unknown[0]!r} is no split: they are {', '.join(SPLIT_NAMES)}.")
+    return _state_source(read_splits(phantom.prepare(sizes, seed), names), "phantom")
 
 
-def _name(splits, source):
+def _state_source(splits, source):
     """Note in each split which row of the catalogue it is, and what people call it."""
     for split in splits.values():
         split.info.dataset_name = source if source in SOURCES else "folder"
         split.info.description = SOURCES[split.info.dataset_name].title
         if split.info.dataset_name == "folder":
             kind = "file" if source.endswith((".npz", ".zip")) else "folder"
-            split.info.description = f"the {kind} {Path(source).name}"
+            split.info.description = f"the {kind} {Path(source).absolute().name}"
         elif source == "hub" and "HF_ENDPOINT" in os.environ:
             split.info.description += ", from a mirror (HF_ENDPOINT)"
     return DatasetDict(splits)
@@ -150,6 +158,11 @@ def prepare(source=None):
     Path
         The folder; `load_splits` and XRAYLIB_SOURCE take it on any machine.
 
+    Raises
+    ------
+    FileNotFoundError, ValueError, ConnectionError
+        As `load_splits`, for what it has to fetch or find.
+
     Examples
     --------
     >>> sorted(path.name for path in prepare("phantom").iterdir() if path.is_dir())
@@ -160,7 +173,11 @@ def prepare(source=None):
         return hub.prepare()
     if source in medmnist.MD5 or source.endswith(".npz"):
         return medmnist.prepare(source)
-    return phantom.prepare() if source == "phantom" else Path(source).expanduser()
+    if source == "phantom":
+        return phantom.prepare()
+    folder = Path(source).expanduser()
+    check_root(folder)
+    return folder
 
 
 def decide_source(source=None):
@@ -216,10 +233,10 @@ def describe(splits):
     Images: 840 / 240 / 120 (train / validation / test)
     These are phantoms: the numbers below say nothing about patients.
     """
-    info = splits["train"].info
+    info = next(iter(splits.values())).info
     source = SOURCES[info.dataset_name]
     sizes = {name: len(split) for name, split in splits.items()}
-    lines = [f"Source: {info.description}", f"Images: {_sizes(sizes)} (train / validation / test)"]
+    lines = [f"Source: {info.description}", f"Images: {_sizes(sizes)} ({' / '.join(sizes)})"]
     lines += [source.caution] if source.caution else []
     if source.sizes not in (None, sizes):
         lines.append(f"The source states {_sizes(source.sizes)}: this is another set of images.")
@@ -228,18 +245,27 @@ def describe(splits):
 
 
 def _sizes(sizes):
-    return " / ".join(f"{sizes[name]:,}" for name in SPLIT_NAMES)
+    return " / ".join(f"{size:,}" for size in sizes.values())
 
 
 def is_synthetic(splits):
     """Tell whether no patient was ever seen: the splits are phantoms.
+
+    Parameters
+    ----------
+    splits : datasets.DatasetDict
+        What `load_splits` returns.
+
+    Returns
+    -------
+    bool
 
     Examples
     --------
     >>> is_synthetic(load_splits("phantom"))
     True
     """
-    return SOURCES[splits["train"].info.dataset_name].synthetic
+    return SOURCES[next(iter(splits.values())).info.dataset_name].synthetic
 
 
 def drop_unreadable(split):
@@ -255,8 +281,8 @@ def drop_unreadable(split):
 
     Raises
     ------
-    ValueError or FileNotFoundError
-        If nothing, or no image of a class, is left.
+    ValueError
+        If no image of a class is left.
 
     Examples
     --------
@@ -279,8 +305,8 @@ def drop_unreadable(split):
         print(f"Left out: {len(bad)} of {len(rows)} images that cannot be read.", *bad, sep="\n  ")
         split = split.select([row for row, error in enumerate(errors) if not error])
         left = split["label"][:]
-        counts = {name: left.count(label) for label, name in enumerate(CLASSES)}
-        check_classes("What is left", counts)
+        if lost := [name for label, name in enumerate(CLASSES) if label not in left]:
+            raise ValueError(f"No image of {lost[0]} can be read: replace the files named above.")
     return split
 
 
@@ -321,8 +347,8 @@ def patient_of(file_name, with_etiology=False):
 def split_by_patient(splits, seed=0):
     """Divide the images again so that no patient appears in two splits.
 
-    70/20/10 percent, stratified by class. The same images give the same answer however they were
-    split before.
+    70/20/10 percent, stratified by class. The same images, each with a name of its own, give the
+    same answer however they were split before.
 
     Parameters
     ----------
@@ -338,7 +364,7 @@ def split_by_patient(splits, seed=0):
     Raises
     ------
     ValueError
-        If there are fewer than ten patients.
+        If no file name tells a patient (see `patient_of`), or a class has fewer than ten.
 
     Examples
     --------
@@ -355,10 +381,14 @@ def split_by_patient(splits, seed=0):
     order = np.argsort(names, kind="stable")
     labels = np.asarray(pool["label"])[order]
     patients = np.asarray([patient_of(name) for name in names[order]])
-    if len(set(patients)) < 10:
+    if not any(PATIENT.match(name) for name in names):
         raise ValueError(
-            f"{len(set(patients))} patients are too few to split by patient: ten are needed."
+            f"{names[0]} and the other names tell no patient (see patient_of): these images cannot "
+            "be split by patient."
         )
+    fewest = min(len(set(patients[labels == label])) for label in range(len(CLASSES)))
+    if fewest < 10:
+        raise ValueError(f"{fewest} patients of a class are too few: split by patient needs ten.")
 
     # Ten parts without a shared patient: seven, two and one of them.
     folds = StratifiedGroupKFold(10, shuffle=True, random_state=seed)

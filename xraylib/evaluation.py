@@ -266,12 +266,22 @@ def threshold_for_sensitivity(y, p, sensitivity=0.99):
     -------
     float
 
+    Raises
+    ------
+    ValueError
+        If `sensitivity` is not above 0 and at most 1, or no image is PNEUMONIA.
+
     Examples
     --------
     >>> threshold_for_sensitivity([0, 1, 1, 1, 1], [0.9, 0.2, 0.4, 0.6, 0.8], 0.75)
     0.4
     """
     positives = np.sort(np.asarray(p)[np.asarray(y) == 1])
+    if not 0 < sensitivity <= 1 or not len(positives):
+        raise ValueError(
+            f"A sensitivity is above 0 and at most 1, and needs a PNEUMONIA image: {sensitivity} "
+            f"of {len(positives)} images."
+        )
     missed = int((1 - sensitivity) * len(positives) + 1e-9)  # at most so many lie below it
     return float(positives[missed])
 
@@ -313,7 +323,8 @@ def results_table(predictions):
     Returns
     -------
     DataFrame
-        A row a split: ``images``, ``loss``, ``accuracy`` its Wilson interval; the reference.
+        A row a split: ``images``, ``loss``, ``accuracy``, ``95% interval`` of the accuracy (str,
+        Wilson's), and what was reported, ``reported loss`` and ``reported accuracy``.
 
     Examples
     --------

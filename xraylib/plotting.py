@@ -7,6 +7,7 @@ color-blind palette; classes differ by place, hatch, line or mark as well.
 
 import base64
 import io
+import math
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -131,10 +132,10 @@ def draw_image(axis, image, title="", cmap="gray", vmin=0, vmax=None):
     >>> draw_image(axes[0], np.eye(3), "a diagonal").get_clim()
     (0.0, 1.0)
     """
-    white = 1 if np.asarray(image).dtype.kind == "f" else 255
+    white = 255 if np.asarray(image).dtype.kind in "iu" else 1
     axis.set_title(title, fontsize=9.5)
     axis.set_axis_off()
-    return axis.imshow(np.squeeze(image), cmap, vmin=vmin, vmax=vmax or white)
+    return axis.imshow(np.squeeze(image), cmap, vmin=vmin, vmax=white if vmax is None else vmax)
 
 
 def plot_label_distribution(labels):
@@ -205,14 +206,14 @@ def plot_sample_grid(images, titles, columns=6, outlines=None):
     --------
     >>> figure = plot_sample_grid(np.zeros((3, 28, 28, 1)), ["first", "second", "third"], columns=3)
     """
-    rows = -(-len(images) // columns)
+    rows = max(math.ceil(len(images) / columns), 1)
     side = min(9 / columns, 3)  # inches; a title takes another 0.25, one of two lines 0.45
     height = side + (0.45 if "\n" in "".join(titles) else 0.25)
     figure, axes = subplots(rows, columns, size=(side * columns, height * rows))
     for axis in axes[len(images) :]:
         axis.remove()
     pairs = outlines or [()] * len(images)
-    for axis, image, title, masks in zip(axes, images, titles, pairs, strict=False):
+    for axis, image, title, masks in zip(axes[: len(images)], images, titles, pairs, strict=True):
         draw_image(axis, image, title)
         for mask, name, line in zip(masks, CLASSES, ("--", "-"), strict=False):
             if mask.any():
@@ -249,32 +250,6 @@ def plot_overlay(images, lungs, opacity, titles, columns=6):
         axis.imshow(np.ones_like(marked), ListedColormap(PALETTE[3:4]), alpha=0.7 * marked)
         if mask.max() > 0.5:
             axis.contour(mask, [0.5], colors=[PALETTE[9]], linewidths=1.2)
-    return figure
-
-
-def plot_steps(images, titles):
-    """Draw images in a row, one for each step of the preprocessing, with their pixel axes.
-
-    Parameters
-    ----------
-    images : sequence of array_like, (h, w) or (h, w, 1)
-        uint8, or float in [0, 1].
-    titles : sequence of str
-        One for each.
-
-    Returns
-    -------
-    Figure
-
-    Examples
-    --------
-    >>> figure = plot_steps([np.zeros((64, 64)), np.zeros((28, 28))], ["before", "after"])
-    """
-    figure = plot_sample_grid(images, titles, columns=len(images))
-    for axis in figure.axes:
-        axis.set_axis_on()
-        axis.locator_params(nbins=5, integer=True)
-        axis.set_xlabel("pixel")
     return figure
 
 

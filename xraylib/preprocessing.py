@@ -169,7 +169,7 @@ def preprocess_batches(split, size=28, batch_size=256):
         rows.set_epoch(split.epoch)
     with ThreadPoolExecutor(WORKERS) as pool:
         # Each batch is waited for when the one after it is on its way.
-        started = (_start(pool, batch, size) for batch in rows.iter(batch_size))
+        started = (_decode_batch(pool, batch, size) for batch in rows.iter(batch_size))
         for (gray, y, found), _ in pairwise(chain(started, [None])):
             errors += chain.from_iterable(found)
             if not errors:
@@ -178,24 +178,26 @@ def preprocess_batches(split, size=28, batch_size=256):
         raise ValueError(
             f"{len(errors)} image{'s' * (len(errors) > 1)} cannot be read:\n"
             + "\n".join(sorted(errors))
-            + '\nReplace or remove them, or leave them out by load_splits(path, on_error="skip").'
+            + "\nReplace or remove them. A data set leaves them out by "
+            'load_splits(path, on_error="skip").'
         )
 
 
-def _start(pool, batch, size):
+def _decode_batch(pool, batch, size):
     """Return the arrays of a batch, the first yet to be filled, and the errors that come of it."""
     y = np.array(batch["label"], np.int64)
     gray = np.empty((len(y), size, size, 1), np.uint8)
     rows = list(zip(gray, batch["image"], batch["file_name"], strict=True))
-    return gray, y, pool.map(_fill, repeat(iter(rows), WORKERS), repeat(size))
+    # All threads draw from one iterator: a task for each image would cost as much as a small PNG.
+    return gray, y, pool.map(_decode_rows, repeat(iter(rows), WORKERS), repeat(size))
 
 
-def _fill(rows, size):
+def _decode_rows(rows, size):
     """Decode the rows that no other thread has taken; return what those say that cannot be read."""
     errors = []
     for gray, image, name in rows:
         try:
-            gray[:] = _decode(encoded(image), name, size)
+            gray[:] = _decode(encoded(image), image["path"] or name, size)
         except ValueError as error:
             errors.append(str(error))
     return errors
@@ -209,7 +211,7 @@ def check_arrays(X, y=None, shape=None):
     X : array
         Images, (n, size, size, 1) in [0, 1].
     y : array, optional
-        Labels, (n,).
+        Labels, (n,), 0 or 1.
     shape : tuple of int, optional
         What `X` must have as shape after n.
 
@@ -232,5 +234,7 @@ def check_arrays(X, y=None, shape=None):
         )
     if y is not None and np.shape(y) != (len(X),):
         raise ValueError(f"y must have the shape ({len(X)},) like X, not {np.shape(y)}.")
+    if y is not None and not np.isin(y, (0, 1)).all():
+        raise ValueError("y must hold 0 (NORMAL) and 1 (PNEUMONIA) only.")
     if not 0 <= np.min(X, initial=0) <= np.max(X, initial=0) <= 1:  # nor does NaN
         raise ValueError("X must lie in [0, 1]: divide gray levels of 0 … 255 by 255, remove NaN.")

@@ -324,3 +324,17 @@ def test_files_of_a_web_server(model, model_path, files, out, processes, tmp_pat
 class QuietHandler(SimpleHTTPRequestHandler):
     def log_message(self, *arguments):
         pass
+
+
+def test_a_list_that_is_none_is_named(tmp_path):
+    pd.DataFrame({"name": ["a.png"]}).to_parquet(tmp_path / "list.parquet")
+    (tmp_path / "list.csv").write_text("name\na.png\n")
+    (tmp_path / "list.txt").write_bytes("ü.png".encode("latin-1"))
+    for suffix in ("parquet", "csv", "txt"):
+        with pytest.raises(ValueError, match=f"list.{suffix}: cannot be read as a list"):
+            list(list_files(tmp_path / f"list.{suffix}"))
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
+    (tmp_path / "list.txt").write_text("a.png", encoding="utf-8-sig")
+    assert [*list_files(tmp_path / "list.txt")] == ["a.png"]

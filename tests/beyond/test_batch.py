@@ -52,6 +52,17 @@ def test_a_missing_file_is_named(model, tmp_path):
         predict_files(model, [tmp_path / "nowhere"])
 
 
-def test_a_folder_without_files_is_an_error(model, tmp_path):
+def test_a_folder_that_is_missing_or_empty_is_named(model, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for name in ("nowhere", "empty"):
+        with pytest.raises(FileNotFoundError, match=f"{name}: nothing to predict"):
+            predict_files(model, tmp_path / name)
+
+
+def test_no_file_is_an_error(model):
     with pytest.raises(FileNotFoundError, match="no file is given"):
-        predict_files(model, tmp_path / "nowhere")
+        predict_files(model, [])
+
+
+def test_one_file_is_a_table_of_one_row(model, files):
+    assert predict_files(model, files / "3.png")["file"].tolist() == [str(files / "3.png")]

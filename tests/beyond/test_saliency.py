@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from xraylib.beyond import grad_cam, occlusion, peaks_inside, train_better_model
+from xraylib.beyond.robust import Unfamiliarity
 from xraylib.model import predict_proba, train_model
+from xraylib.quiet import keras
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +80,20 @@ def test_peaks_are_read_at_the_right_place():
 
 def test_an_empty_map_points_nowhere():
     assert peaks_inside(np.zeros((1, 28, 28)), np.ones((1, 64, 64), bool)).tolist() == [False]
+
+
+def test_occlusion_covers_the_last_row_and_column():
+    """A network that adds up all pixels, and an image that is bright in its last row alone."""
+    inputs = keras.Input((28, 28, 1))
+    total = keras.layers.Dense(2, use_bias=False)(keras.layers.Flatten()(inputs))
+    model = keras.Model(inputs, total)
+    model.set_weights([np.stack([np.zeros(784), np.ones(784)], 1)])
+    X = np.zeros((1, 28, 28, 1), np.float32)
+    X[:, 27] = 1
+    assert occlusion(model, X)[0, 27].max() == 1
+
+
+def test_the_robust_network_is_for_occlusion_alone():
+    model = keras.Sequential([keras.Input((4,)), Unfamiliarity()])
+    with pytest.raises(ValueError, match="use occlusion"):
+        grad_cam(model, np.zeros((1, 28, 28, 1), np.float32))

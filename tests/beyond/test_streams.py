@@ -1,6 +1,7 @@
 """Streams: decoded anew in every epoch, as many batches ahead as said."""
 
 import numpy as np
+import pytest
 
 from xraylib.beyond import as_tf_dataset
 from xraylib.model import train_model
@@ -30,3 +31,8 @@ def test_a_stream_that_shuffles_has_another_order_in_every_epoch(few_phantoms):
     first, second = (next(batches.as_numpy_iterator())[0] for _ in range(2))
     assert not np.array_equal(first, second)
     assert np.array_equal(np.sort(first.ravel()), np.sort(second.ravel()))
+
+
+def test_a_data_set_is_no_stream(few_phantoms):
+    with pytest.raises(TypeError, match="to_iterable_dataset"):
+        as_tf_dataset(few_phantoms["train"])

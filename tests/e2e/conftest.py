@@ -11,7 +11,7 @@ sync_api = pytest.importorskip("playwright.sync_api")
 def browser():
     program = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
     if not program:
-        pytest.skip("no Chromium on the PATH: apt install chromium")
+        pytest.fail("no Chromium on the PATH: apt install chromium")
     with sync_api.sync_playwright() as playwright:
         running = playwright.chromium.launch(
             executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"]

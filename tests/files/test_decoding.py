@@ -302,3 +302,14 @@ def test_any_bytes_are_an_array_or_an_error(junk, form, data):
         return
     assert (result.shape, result.dtype) == ((28, 28, 1), np.float32)
     assert 0 <= result.min() <= result.max() <= 1
+
+
+def test_12_bits_in_16_are_refused_and_not_black():
+    values = np.linspace(0, 4095, 81).astype(np.uint16).reshape(9, 9)
+    with pytest.raises(ValueError, match="12-bit values in 16 bits"):
+        preprocess_image(encoded(Image.fromarray(values), "PNG"))
+
+
+def test_an_array_of_another_type_is_no_file():
+    with pytest.raises(ValueError, match=r"ndarray: float64 array .* needed is uint8[^.]*\.$"):
+        preprocess_image(np.zeros((9, 9)))

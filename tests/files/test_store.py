@@ -80,3 +80,9 @@ def test_keys_follow_from_content():
     assert len(set(keys)) == len(keys)
     assert store.content_key(X) == store.content_key(np.asfortranarray(X))
     assert store.content_key("a", "b") != store.content_key("ab")
+
+
+@pytest.mark.parametrize("part", [object(), [np.zeros(3)], {"a": (1, np.zeros(3))}, {1, 2}])
+def test_nothing_is_digested_by_a_repr_that_may_hide_something(part):
+    with pytest.raises(TypeError, match="cannot be told"):
+        store.content_key(part)

@@ -268,3 +268,31 @@ def test_a_split_that_is_empty_without_a_note_is_still_an_error(folder):
 def test_images_count_though_a_note_says_that_there_are_none(folder):
     (folder / "test" / EMPTY).write_text("none")
     assert data.load_splits(folder)["test"].num_rows == 4
+
+
+def test_a_folder_in_a_class_folder_is_named(folder):
+    (folder / "train" / "NORMAL" / "patient1").mkdir()
+    with pytest.raises(ValueError, match="NORMAL/ has a folder, patient1/. Put its images into"):
+        data.load_splits(folder)
+
+
+def test_what_windows_leaves_in_a_folder_is_no_image(folder):
+    (folder / "train" / "NORMAL" / "Thumbs.db").write_bytes(b"no image")
+    assert data.load_splits(folder)["train"].num_rows == 4
+
+
+def test_a_class_in_small_letters_is_to_be_renamed(folder):
+    (folder / "train" / "NORMAL").rename(folder / "train" / "Normal")
+    with pytest.raises(ValueError, match="Rename it to NORMAL/"):
+        data.load_splits(folder)
+
+
+def test_one_folder_where_splits_belong_is_recognized(folder):
+    with pytest.raises(FileNotFoundError, match="load_folder reads it"):
+        data.load_splits(folder / "train")
+
+
+def test_a_file_where_a_folder_belongs_is_recognized(folder):
+    (folder / "whole.zip").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match="is a file. Unpack it"):
+        data.load_splits(folder / "whole.zip")

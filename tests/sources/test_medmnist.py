@@ -283,12 +283,13 @@ def test_a_download_that_broke_off_goes_on_where_it_stopped(zenodo):
 def test_the_described_test_set_is_known_to_have_been_seen(zenodo):
     described = data.describe(data.load_splits("pneumoniamnist"))
     assert "reference data set's random split has seen images of this test set" in described
+    assert "The source states 4,708 / 524 / 624: this is another set of images." in described
 
 
 @pytest.mark.parametrize("name", ["pneumoniamnist", "chestmnist"])
 def test_the_catalogue_describes_each_benchmark(name):
     source = catalogue.SOURCES[name]
-    assert source.licence == "CC BY 4.0"
+    assert source.license == "CC BY 4.0"
     assert "10.1038/s41597-022-01721-8" in source.citation
 
 

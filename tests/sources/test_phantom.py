@@ -1,6 +1,7 @@
 """Phantoms as a source: drawn once, the same as the generator draws."""
 
 import numpy as np
+import pytest
 
 from xraylib import data
 from xraylib.phantoms import draw_phantom
@@ -35,3 +36,28 @@ def test_phantoms_are_drawn_once(cache, monkeypatch):
 def test_another_seed_draws_other_phantoms(cache):
     first, other = (data.load_phantoms({"test": 6}, seed)["test"] for seed in (0, 1))
     assert not np.array_equal(first[0]["image"], other[0]["image"])
+
+
+def test_the_order_of_the_splits_is_part_of_what_is_drawn(cache):
+    first, other = (
+        phantom.prepare({"train": 6, "test": 8}),
+        phantom.prepare({"test": 8, "train": 6}),
+    )
+    assert first != other
+
+
+def test_an_unknown_split_is_refused_before_anything_is_drawn(cache):
+    with pytest.raises(ValueError, match="'foo' is no split"):
+        data.load_phantoms({"foo": 2})
+    assert not cache.exists()
+
+
+def test_too_few_phantoms_for_both_classes_are_an_error(cache):
+    with pytest.raises(ValueError, match="test: too few phantoms, none is NORMAL"):
+        data.load_phantoms({"test": 1})
+
+
+def test_one_split_alone_can_be_described(cache):
+    only = data.load_phantoms({"test": 6})
+    assert "Images: 6 (test)" in data.describe(only)
+    assert data.is_synthetic(only)

@@ -173,8 +173,14 @@ def list_files(files):
                 yield fs.unstrip_protocol(name) if "://" in str(files) else name
     elif suffix in (".txt", ".csv", ".parquet") and fs.exists(path):
         with fs.open(path) as file:
-            for rows in _tables(file, suffix):
-                yield from map(str, rows["file"])
+            try:
+                for rows in _tables(file, suffix):
+                    yield from map(str, rows["file"])
+            except (KeyError, ValueError) as error:
+                raise ValueError(
+                    f"{files}: cannot be read as a list ({error}). Needed is UTF-8, and in a table "
+                    "a column `file`."
+                ) from error
     else:
         raise FileNotFoundError(
             f"{files}: nothing to predict. Give a folder, a glob with *, or a list that ends in "
@@ -195,7 +201,7 @@ def _walk(folder):
 def _tables(file, suffix):
     """Read a list lazily, in pieces with a column ``file``."""
     if suffix == ".txt":
-        return ({"file": [line.decode().strip()]} for line in file if line.strip())
+        return ({"file": [line.decode("utf-8-sig").strip()]} for line in file if line.strip())
     if suffix == ".csv":
         return pd.read_csv(file, usecols=["file"], dtype=str, na_filter=False, chunksize=PART_SIZE)
     return parquet.ParquetFile(file).iter_batches(PART_SIZE)

@@ -21,7 +21,8 @@ def predict_files(model, files):
     model : keras.Model
         What `xraylib.model.train_model`, or a training function of `xraylib.beyond`, returns.
     files : str, Path, or sequence of them
-        A folder, of which all files count whose name does not begin with a dot, or paths.
+        A folder, of which all files count whose name does not begin with a dot, or a file, or
+        paths of files.
 
     Returns
     -------
@@ -45,7 +46,8 @@ def predict_files(model, files):
     120
     """
     if isinstance(files, str | Path):
-        files = [path for path in sorted(Path(files).rglob("[!.]*")) if path.is_file()]
+        inside = [path for path in sorted(Path(files).rglob("[!.]*")) if path.is_file()]
+        files = inside or [files]
     names = [str(path) for path in files]
     missing = [name for name in names if not Path(name).is_file()]
     if missing or not names:

@@ -81,12 +81,12 @@ def study_insertion(splits):
     arrays = load_arrays(splits, SIZE)[:4]
     nih = nih_labels()
     patients = [data.patient_of(name) for name in splits["validation"]["file_name"]]
-    home = pd.DataFrame({"set": "validation", "patient": patients, "label": arrays[3]})
-    away = nih[["patient", "rsna_class"]].assign(
+    own = pd.DataFrame({"set": "validation", "patient": patients, "label": arrays[3]})
+    other = nih[["patient", "rsna_class"]].assign(
         set="NIH", label=(nih["nih_class"] == "PNEUMONIA").astype(int)
     )
     X = np.concatenate([arrays[2], nih_images(nih, SIZE)])
-    table = pd.concat([home, away], ignore_index=True).assign(opacity=opacity_alone(X).round(5))
+    table = pd.concat([own, other], ignore_index=True).assign(opacity=opacity_alone(X).round(5))
 
     drawn = draw_teachers(5000, 2000)
     healthy = drawn[~drawn[..., 2].any((1, 2)), :, :, :1][: (arrays[1] == 0).sum()]
@@ -310,13 +310,13 @@ def _add(study, table, name, seed, ask):
 
 
 if __name__ == "__main__":
-    home = data.load_splits()
+    splits = data.load_splits()
     studies = {
-        "nih": lambda: study_nih(home),
-        "insertion": lambda: study_insertion(home),
-        "refusal": lambda: study_refusal(home),
+        "nih": lambda: study_nih(splits),
+        "insertion": lambda: study_insertion(splits),
+        "refusal": lambda: study_refusal(splits),
         "benchmark": study_benchmark,
-        "controls": lambda: study_controls(home),
+        "controls": lambda: study_controls(splits),
     }
     for name in sys.argv[1:] or studies:
         studies[name]()

@@ -3,6 +3,7 @@
 import numpy as np
 
 from xraylib.beyond.residual import NormalizedViews
+from xraylib.beyond.robust import knows_unfamiliar
 from xraylib.model import logits_of
 from xraylib.quiet import keras, ops, tf
 
@@ -17,7 +18,7 @@ def grad_cam(model, X):
     Parameters
     ----------
     model : keras.Model
-        Of `xraylib.model.train_model`, or of a training function of `xraylib.beyond`.
+        Of `train_model`, `train_quick_model` or `train_better_model`.
     X : (n, size, size, 1) float32 in [0, 1]
 
     Returns
@@ -25,16 +26,27 @@ def grad_cam(model, X):
     (n, size, size) float32 in [0, 1]
         Each map scaled to a maximum of 1; one without anything in favor stays 0.
 
+    Raises
+    ------
+    ValueError
+        For the network of `train_robust_model`: use `occlusion`.
+
     Examples
     --------
     >>> from xraylib.model import build_model
     >>> grad_cam(build_model(), np.zeros((2, 28, 28, 1), np.float32)).shape
     (2, 28, 28)
     """
+    if knows_unfamiliar(model):
+        raise ValueError(
+            "Grad-CAM needs feature maps that lead to one decision, and the robust network has "
+            "several: use occlusion."
+        )
     X = tf.constant(X, tf.float32)
     branches = [(model, X)]
     if _is_better(model):
-        networks = [layer for layer in _network_of(model).layers if isinstance(layer, keras.Model)]
+        inner = model.get_layer("network").layers  # from views to the logits of each branch
+        networks = [layer for layer in inner if isinstance(layer, keras.Model)]
         branches = zip(networks, NormalizedViews()(X), strict=True)
     maps = [_weighted_maps(network, view)[..., None] for network, view in branches]
     maps = [ops.image.resize(part, X.shape[1:3]).numpy()[..., 0] for part in maps]
@@ -43,11 +55,6 @@ def grad_cam(model, X):
 
 def _is_better(model):
     return "network" in [layer.name for layer in model.layers]
-
-
-def _network_of(model):
-    """The network inside a model of `train_better_model`: from views to branches' logits."""
-    return model.get_layer("network")
 
 
 def _weighted_maps(network, x):
@@ -78,7 +85,7 @@ def occlusion(model, X, patch=None, step=None):
     Parameters
     ----------
     model : keras.Model
-        As `grad_cam`.
+        Of any training function of `xraylib.model` or `xraylib.beyond`.
     X : (n, size, size, 1) float32 in [0, 1]
     patch, step : int, optional
         Side of the patch and by how much it moves, in pixels; by default a quarter and a fourteenth
@@ -103,14 +110,15 @@ def occlusion(model, X, patch=None, step=None):
     mean = X.mean((1, 2, 3), keepdims=True)
     total = np.zeros(X.shape[:3])
     times = np.zeros((size, size))
-    for top in range(0, size - patch + 1, step):
-        for left in range(0, size - patch + 1, step):
+    starts = sorted({*range(0, size - patch + 1, step), size - patch})  # up to the last pixel
+    for top in starts:
+        for left in starts:
             covered = X.copy()
             place = np.s_[top : top + patch, left : left + patch]
             covered[:, *place] = mean
             total[:, *place] += (before - log_odds_of(covered))[:, None, None]
             times[place] += 1
-    return _scale(np.maximum(total / np.maximum(times, 1), 0).astype(np.float32))
+    return _scale(np.maximum(total / times, 0).astype(np.float32))
 
 
 def peaks_inside(maps, masks):
@@ -145,7 +153,7 @@ def peaks_inside(maps, masks):
 
 def _log_odds_of(model):
     """A function from images to the log odds of PNEUMONIA, traced: it is asked once a patch."""
-    network = _network_of(model) if _is_better(model) else None
+    network = model.get_layer("network") if _is_better(model) else None
     views = NormalizedViews()
 
     @tf.function(autograph=False)

@@ -4,6 +4,7 @@ import warnings
 from itertools import count
 
 import numpy as np
+from datasets import IterableDataset
 
 from xraylib.preprocessing import preprocess_batches
 from xraylib.quiet import tf
@@ -29,6 +30,11 @@ def as_tf_dataset(stream, batch_size=32, size=28):
         Of batches ``(X, y)``: X (n, size, size, 1) float32 in [0, 1], y (n,) int64. A few batches
         are read ahead.
 
+    Raises
+    ------
+    TypeError
+        If `stream` is no stream.
+
     Examples
     --------
     >>> from xraylib.data import load_splits
@@ -36,6 +42,10 @@ def as_tf_dataset(stream, batch_size=32, size=28):
     >>> sum(len(y) for X, y in as_tf_dataset(stream))
     120
     """
+    if not isinstance(stream, IterableDataset):
+        raise TypeError(
+            f"A stream is needed, not a {type(stream).__name__}: split.to_iterable_dataset()."
+        )
     # Keras cannot know how long a stream is, and warns when its first epoch ends.
     warnings.filterwarnings("ignore", message="Your input ran out of data")
     epochs = count()

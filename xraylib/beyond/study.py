@@ -102,11 +102,11 @@ def study_fresh_phantoms(splits):
 
 
 def predict_logistic(X, y, X_test):
-    """Predict by logistic regression on standardized pixels.
+    """Predict by logistic regression on standardized pixels or features.
 
     Parameters
     ----------
-    X, X_test : (n, size, size, 1) float32
+    X, X_test : (n, ...) float32
     y : (n,) int
 
     Returns
@@ -282,9 +282,10 @@ def main(names):
         if path.exists():
             before = pd.read_csv(path).drop(columns=["patient", "etiology", "label"])
             table = table.merge(before, how="left", on=["file_name", "split"])
-        for column, measure in STUDIES[name](splits):
-            if column in table:
-                continue
+        missing = [(c, measure) for c, measure in STUDIES[name](splits) if c not in table]
+        if not missing:
+            print(f"{name}: nothing is missing; move {path.name} away to measure it again")
+        for column, measure in missing:
             p, parts = measure()
             table[column] = np.round(p, 5)
             for part_column, part in (parts or {}).items():

@@ -276,7 +276,9 @@ def _store_teachers(folder):
 
 
 def recipe():
-    """Digest all code that decides the weights; docstrings and comments are no part of it.
+    """Digest the code of phantoms, U-Net and teaching; docstrings and comments are no part of it.
+
+    As Python 3.11 words a syntax tree: another version gives another digest.
 
     Returns
     -------

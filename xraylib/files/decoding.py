@@ -8,7 +8,7 @@ import math
 import os
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from simplejpeg import decode_jpeg, decode_jpeg_header
 
 from xraylib.files.dicom import read_dicom
@@ -87,9 +87,9 @@ def read_image(image, name, side):
         image, str | os.PathLike | bytes | bytearray | memoryview | Image.Image | np.ndarray
     ):
         raise TypeError(f"{name}: give a path, bytes, a PIL image or a uint8 array.")
+    if isinstance(image, np.ndarray):
+        return _upright(_from_array(image, name))
     try:
-        if isinstance(image, np.ndarray):
-            return _upright(_from_array(image))
         if isinstance(image, Image.Image):
             return _upright(image)
         content = _content(image) if isinstance(image, str | os.PathLike) else bytes(image)
@@ -108,7 +108,7 @@ def _content(path):
         return file.read()
 
 
-def _from_array(array):
+def _from_array(array, name):
     if (
         array.dtype != np.uint8
         or array.shape[2:] not in ((), (3,))
@@ -116,8 +116,8 @@ def _from_array(array):
         or not array.size
     ):
         raise ValueError(
-            f"{array.dtype} array of shape {array.shape}; "
-            "needed is uint8 of shape (h, w) or (h, w, 3)"
+            f"{name}: {array.dtype} array of shape {array.shape}; "
+            "needed is uint8 of shape (h, w) or (h, w, 3)."
         )
     return Image.fromarray(array)
 
@@ -149,7 +149,11 @@ def _from_jpeg(content, side):
 def _from_file(content, side):
     if not content:
         raise ValueError("the file is empty")
-    with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+    try:
+        opened = Image.open(io.BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise ValueError("no image of a known format") from None
+    with opened:
         _check_size(opened.width * opened.height)
         # A decoder takes a JPEG or PNG for whole if just its last bytes are missing.
         end, start = MARKS.get(opened.format, (b"", b""))
@@ -185,6 +189,8 @@ def _upright(image, box=None):
         if not np.isfinite(values).all():
             raise ValueError("some pixels are not numbers")
         white = 65535 if image.mode.startswith("I") else (255 if values.max() > 1 else 1)
+        if white == 65535 and 255 < values.max() < 4096:
+            raise ValueError("12-bit values in 16 bits would be black: scale them to 65535 first")
         image = Image.fromarray(
             (values / np.float32(white) * 255 + 0.5).clip(0, 255).astype(np.uint8)
         )

@@ -43,7 +43,7 @@ def read_dicom(content, check_size):
     try:
         from pydicom import dcmread, pixels
     except ImportError:
-        raise ValueError('DICOM needs pydicom: pip install ".[dicom]"') from None
+        raise ValueError("DICOM needs pydicom: pip install pydicom") from None
     if b"1.2.840.10008.1.2.1.99" in content[:2000]:  # a transfer syntax that unpacks to any size
         raise ValueError("deflated DICOM files are not read: store it uncompressed")
     dataset = dcmread(io.BytesIO(content))

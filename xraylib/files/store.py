@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import sys
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 from filelock import FileLock
@@ -57,13 +57,18 @@ def content_key(*parts):
 
     Parameters
     ----------
-    *parts : ndarray, Path, bytes, or anything with a faithful ``repr``
-        Of a path the file's content counts, not its name.
+    *parts : ndarray, Path, bytes, str, number, bool, None, or tuple, list or dict of these
+        Of a path the file's content counts, not its name; no arrays in tuples, lists or dicts.
 
     Returns
     -------
     str
         16 hexadecimal digits.
+
+    Raises
+    ------
+    TypeError
+        For anything else, whose ``repr`` may not tell all of it.
 
     Examples
     --------
@@ -78,10 +83,23 @@ def content_key(*parts):
             digest.update(part.view(np.uint8) if part.size else b"")
         elif isinstance(part, Path):
             digest.update(part.read_bytes())
+        elif isinstance(part, bytes):
+            digest.update(part)
         else:
-            digest.update(part if isinstance(part, bytes) else repr(part).encode())
+            digest.update(_faithful(part).encode())
         digest.update(b"\0")
     return digest.hexdigest()[:16]
+
+
+def _faithful(part):
+    """Return the ``repr`` of what it describes to the last digit."""
+    members = [*part, *part.values()] if isinstance(part, dict) else part
+    if isinstance(part, dict | tuple | list):
+        for member in members:
+            _faithful(member)
+    elif not isinstance(part, str | int | float | np.generic | PurePath | None):
+        raise TypeError(f"{type(part).__name__}: its content cannot be told from its repr.")
+    return repr(part)
 
 
 def atomic_write(path, data):
@@ -107,6 +125,14 @@ def atomic_write(path, data):
 
 def sha256(path):
     """Return the SHA-256 of a file, 64 hexadecimal digits.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -143,6 +169,15 @@ def is_whole(folder):
 
 def cache_path(name, key):
     """Return the folder of a cache entry, whether it is there or not.
+
+    Parameters
+    ----------
+    name, key : str
+        As for `cached`.
+
+    Returns
+    -------
+    Path
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Phantoms: synthetic chest radiographs of small children, for work without network or patients.
+"""Phantoms: synthetic chest radiographs, for work without a network connection or patients.
 
 A radiograph is a shadow: every body between tube and detector takes its part of the photons, and
 by the law of Beer and Lambert the parts add up in the exponent, T = exp(-sum of mu * path). So a
@@ -105,7 +105,7 @@ class Phantom:
     patient: int
     image_number: int  # 0, 1, ... for the images of one patient
     file_name: str
-    disease: str  # "normal" or one of DISEASES
+    disease: str  # "normal" or a disease of its population
 
     @property
     def label(self) -> int:

@@ -50,7 +50,8 @@ LETTERS = {  # strokes of the marker, across and down, 0 to 1
 class Body:
     """The build of one patient, the same in all its images.
 
-    A function draws it for a population: `draw_child`. What follows takes every size from here.
+    A function draws it for a population, such as `draw_child`. What follows takes every size from
+    here.
     """
 
     scale: float  # size relative to the average
@@ -254,11 +255,11 @@ class Position:
 
     # The child.
     view: View
-    breath: float  # 0 to 1, breathed in
+    breath: float  # 1 is breathed in; a poor breath is below 0
     chin_x: float  # cm
     chin_y: float  # cm
     slope: np.ndarray  # (2,) float32, how the right and the left shoulder fall
-    gas: list  # stomach, five loops of bowel: place across and down, size, presence, 0 to 1
+    gas: list  # stomach, five loops of bowel: place across and down, size (to 3), presence, 0 to 1
     arms: list  # of side (-1 right, 1 left), x and y of the shoulder (cm) and of the direction
     leads: np.ndarray  # (leads, 2, 4), -1.2 to 1.2: x and y of the four points that bend each
     marker: tuple  # its letter, and from 0 to 1 its place across and down, and its size

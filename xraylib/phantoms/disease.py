@@ -182,8 +182,9 @@ def filling(rng, body, view, disease, strength):
     body : Body
     view : View
     disease : str
-        One of DISEASES, each drawn by the function of its name from x (cm, positive on the side
-        that it affects most), y (0 to 1 of the lungs' height) and a noise field.
+        One of DISEASES or FURTHER_DISEASES, each drawn by the function of its name from x (cm,
+        positive on the side that it affects most), y (0 to 1 of the lungs' height) and a noise
+        field.
     strength : float
         0 to 1.
 

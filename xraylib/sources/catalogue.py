@@ -13,7 +13,7 @@ class Source:
         What it is called.
     citation : str
         Whom to name when a figure drawn from it is shown.
-    licence : str
+    license : str
     population : str
         Of whom the images are, and how they were taken.
     sizes : dict of str to int, or None
@@ -33,7 +33,7 @@ class Source:
 
     title: str
     citation: str
-    licence: str
+    license: str
     population: str
     sizes: dict[str, int] | None
     missing: str
@@ -53,7 +53,7 @@ SOURCES = {
     "hub": Source(
         title="keremberke/chest-xray-classification on the Hugging Face Hub",
         citation=KERMANY,
-        licence="CC BY 4.0",
+        license="CC BY 4.0",
         population=(
             "children aged one to five, Guangzhou Women and Children's Medical Center, China; "
             "anterior-posterior chest radiographs, labeled by physicians"
@@ -68,7 +68,7 @@ SOURCES = {
     "pneumoniamnist": Source(
         title="PneumoniaMNIST of MedMNIST v2, on Zenodo",
         citation=f"{MEDMNIST}; {KERMANY}",
-        licence="CC BY 4.0",
+        license="CC BY 4.0",
         population=(
             "the children of the reference data set in their original split: train and validation "
             "are its train folder, divided 9:1, test is its test folder, which is harder"
@@ -86,7 +86,7 @@ SOURCES = {
             f"{MEDMNIST}; Wang et al.: ChestX-ray8, CVPR 2017, doi:10.1109/CVPR.2017.369; "
             "source of the images: NIH Clinical Center"
         ),
-        licence="CC BY 4.0",
+        license="CC BY 4.0",
         population=(
             "patients of the NIH Clinical Center, Bethesda, USA, mostly adults; of 78,468 / 11,219 "
             "/ 22,433 images those without a finding and those with pneumonia, whatever else they "
@@ -101,7 +101,7 @@ SOURCES = {
     "phantom": Source(
         title="phantoms, synthetic radiographs drawn by xraylib",
         citation="xraylib.phantoms",
-        licence="MIT",
+        license="MIT",
         population="nobody: small children as ellipsoids and tubes, under a simulated beam",
         sizes={"train": 840, "validation": 240, "test": 120},
         missing="everything that was not thought of",
@@ -110,7 +110,7 @@ SOURCES = {
     "folder": Source(
         title="a folder of images",
         citation="whoever made it",
-        licence="unknown",
+        license="unknown",
         population="unknown",
         sizes=None,
         missing="unknown",

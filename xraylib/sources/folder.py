@@ -28,6 +28,8 @@ SPLIT_NAMES = {
 }
 #: A split whose folder has this file instead of class folders has no images, and that is meant so.
 EMPTY = "empty.txt"
+#: What Windows leaves in a folder of images.
+NO_IMAGES = ("Thumbs.db", "desktop.ini")
 #: An archive of images unpacks to about its own size; one of so many times that is a bomb.
 MAX_EXPANSION = 20
 
@@ -52,7 +54,8 @@ def read_splits(root, names=tuple(SPLIT_NAMES)):
     FileNotFoundError
         If the folder, a split or a class folder is missing.
     ValueError
-        If a class is empty or unknown, a zip is damaged or not honest, or two splits share a file.
+        If a class is empty, unknown or has a folder in it, a zip is damaged or not honest, or two
+        splits share a file.
 
     Examples
     --------
@@ -60,11 +63,7 @@ def read_splits(root, names=tuple(SPLIT_NAMES)):
     Traceback (most recent call last):
     FileNotFoundError: nowhere: no such folder. A source is "hub", "phantom", ...
     """
-    if not root.is_dir():
-        raise FileNotFoundError(
-            f'{root}: no such folder. A source is "hub", "phantom", "pneumoniamnist", '
-            '"chestmnist", "auto", a folder of images or an .npz of MedMNIST.'
-        )
+    check_root(root)
     places = {name: _find_split(root, name) for name in names}
     archives = {name: path for name, path in places.items() if path.suffix == ".zip"}
     if archives:
@@ -79,6 +78,24 @@ def read_splits(root, names=tuple(SPLIT_NAMES)):
     files = {name: _list_files(path) for name, path in places.items()}
     _check_shared(root, files)
     return {name: _as_dataset(paths) for name, paths in files.items()}
+
+
+def check_root(root):
+    """Raise FileNotFoundError unless a folder is there.
+
+    Parameters
+    ----------
+    root : Path
+    """
+    if root.is_file():
+        raise FileNotFoundError(
+            f"{root}: is a file. Unpack it, and give the folder with train, validation and test."
+        )
+    if not root.is_dir():
+        raise FileNotFoundError(
+            f'{root}: no such folder. A source is "hub", "phantom", "pneumoniamnist", '
+            '"chestmnist", "auto", a folder of images or an .npz of MedMNIST.'
+        )
 
 
 def read_folder(path):
@@ -207,20 +224,28 @@ def _find_split(root, name):
             f"{root}: {' and '.join(path.name for path in there)} are both there. "
             f"Keep one for {name!r}."
         )
-    raise FileNotFoundError(
-        f"{root}: the split {name!r} is missing. "
-        f"Add one of: {', '.join(path.name for path in candidates)}."
-    )
+    fix = f"Add one of: {', '.join(path.name for path in candidates)}."
+    if any((root / class_name).is_dir() for class_name in CLASSES):
+        fix = "This is one folder without splits: load_folder reads it."
+    raise FileNotFoundError(f"{root}: the split {name!r} is missing. {fix}")
 
 
 def _list_files(folder, called=None):
     """List the files of both class folders, sorted by class and name, or say what is wrong."""
     called = called or folder
     folders = [path for path in sorted(folder.glob("[!.]*")) if path.is_dir()]
-    files = {path.name: sorted(f for f in path.glob("[!.]*") if f.is_file()) for path in folders}
+    files = {
+        path.name: sorted(file for file in path.glob("[!.]*") if file.name not in NO_IMAGES)
+        for path in folders
+    }
     if not files and (folder / EMPTY).is_file():
         return []
     check_classes(called, {name: len(paths) for name, paths in files.items()})
+    if deeper := [path for name in CLASSES for path in files[name] if path.is_dir()]:
+        raise ValueError(
+            f"{called}: {deeper[0].parent.name}/ has a folder, {deeper[0].name}/. Put its images "
+            f"into {deeper[0].parent.name}/ itself."
+        )
     return [path for name in CLASSES for path in files[name]]
 
 
@@ -248,9 +273,10 @@ def check_classes(place, counts):
     ValueError: train: the class folder PNEUMONIA/ is empty. Put its images there.
     """
     if unknown := sorted(set(counts) - set(CLASSES)):
-        raise ValueError(
-            f"{place}: unknown class folder {unknown[0]}/. Only NORMAL/ and PNEUMONIA/ belong here."
-        )
+        fix = "Only NORMAL/ and PNEUMONIA/ belong here."
+        if unknown[0].upper() in CLASSES:
+            fix = f"Rename it to {unknown[0].upper()}/."
+        raise ValueError(f"{place}: unknown class folder {unknown[0]}/. {fix}")
     for name in CLASSES:
         if name not in counts:
             raise FileNotFoundError(

@@ -27,6 +27,11 @@ def prepare(sizes=None, seed=0):
     Path
         A folder with ``NORMAL/`` and ``PNEUMONIA/`` for each split: JPEG files of 640×640 pixels.
 
+    Raises
+    ------
+    ValueError
+        If a split has so few that a class is missing.
+
     Examples
     --------
     >>> folder = prepare({"test": 4})
@@ -46,6 +51,10 @@ def prepare(sizes=None, seed=0):
         bar = tqdm(drawn, "drawing phantoms", total, disable=not store.is_interactive())
         for split, (name, label, content) in zip(split_of, bar, strict=True):
             (folder / split / CLASSES[label] / name).write_bytes(content)
+        for place in folder.glob("*/*"):
+            if not any(place.iterdir()):
+                split, class_name = place.parts[-2:]
+                raise ValueError(f"{split}: too few phantoms, none is {class_name}. Ask for more.")
 
     code = sorted(Path(phantoms.__file__).parent.glob("*.py"))
-    return store.cached("phantom", store.content_key(*code, sorted(sizes.items()), seed), make)
+    return store.cached("phantom", store.content_key(*code, list(sizes.items()), seed), make)
