@@ -12,8 +12,8 @@ from sklearn import metrics
 
 from xraylib import CLASSES
 
-#: What the brief of this series reports for the reference network: one training of 20 epochs on the
-#: Hub's own split, with a seed that is not known and without intervals.
+#: What was reported for the reference network, in a description that was never published: one
+#: training of 20 epochs on the Hub's own split, with a seed that is not known and no intervals.
 REFERENCE_RESULTS = pd.DataFrame(
     {"loss": [0.0728, 0.1189, 0.14], "accuracy": [0.9738, 0.9614, 0.95]},
     index=["train", "validation", "test"],

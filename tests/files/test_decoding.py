@@ -281,7 +281,8 @@ def test_any_image_is_an_array_or_an_error(image, size):
     try:
         result = preprocess_image(Image.fromarray(image), size)
     except ValueError as error:
-        assert not np.isfinite(image).all(), error
+        has_12_bits = image.dtype == np.uint16 and 255 < image.max() < 4096
+        assert has_12_bits or not np.isfinite(image).all(), error
     else:
         assert (result.shape, result.dtype) == ((size, size, 1), np.float32)
         assert 0 <= result.min() <= result.max() <= 1
