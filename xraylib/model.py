@@ -1,6 +1,6 @@
 """The reference network in plain Keras: build it, train it, ask it.
 
-It is the convolutional network whose architecture and results the series was asked to reproduce.
+It is the small convolutional network that the series rebuilds, line by line.
 """
 
 import warnings
@@ -75,6 +75,7 @@ def train_model(
         Instead of `X` a `tf.data.Dataset` of batches ``(X, y)``, and None for `y`: see
         `xraylib.beyond.as_tf_dataset`.
     epochs, batch_size : int
+        A stream comes in batches of its own.
     seed : int
         Fixes the initial weights and the order of the images: on one machine the same call gives
         the same network.
@@ -91,7 +92,8 @@ def train_model(
     Raises
     ------
     ValueError
-        If an array has another shape, values outside [0, 1], or another length than its labels.
+        If an array has another shape, values outside [0, 1], another length than its labels, or
+        no image.
 
     Examples
     --------
@@ -104,6 +106,8 @@ def train_model(
     streamed = isinstance(X, tf.data.Dataset)
     if not streamed:
         check_arrays(X, y, (28, 28, 1))
+        if not len(X):
+            raise ValueError("X has no image: there is nothing to train on.")
     keras.utils.set_random_seed(seed)
     model = build_model()
     history = model.fit(
@@ -119,7 +123,7 @@ def train_model(
 
 
 def predict_proba(model, X, batch_size=128):
-    """Predict the probability of PNEUMONIA: the softmax of the two logits that training optimised.
+    """Predict the probability of PNEUMONIA: the softmax of the two logits that training optimizes.
 
     Parameters
     ----------
@@ -128,7 +132,7 @@ def predict_proba(model, X, batch_size=128):
     X : (n, size, size, 1) float32 in [0, 1]
         Of the size that `model` was trained on.
     batch_size : int
-        How many images are in memory at once.
+        How many images the network is given at once.
 
     Returns
     -------
@@ -137,7 +141,8 @@ def predict_proba(model, X, batch_size=128):
     Raises
     ------
     ValueError
-        If `X` has another shape or values outside [0, 1].
+        If `X` has another shape or values outside [0, 1], or the network's last layer gives no
+        two logits.
 
     Examples
     --------
@@ -146,6 +151,13 @@ def predict_proba(model, X, batch_size=128):
     """
     X = np.asarray(X, np.float32)
     check_arrays(X, shape=model.input_shape[1:])
+    activation = getattr(model.layers[-1], "activation", None)
+    known = (None, keras.activations.linear, keras.activations.sigmoid)
+    if model.output_shape[-1] != 2 or activation not in known:
+        raise ValueError(
+            "The last layer must have two outputs and a sigmoid or no activation: predict_proba "
+            "takes the softmax itself."
+        )
     batches = [X[start : start + batch_size] for start in range(0, len(X), batch_size)]
     logits = [logits_of(model, tf.constant(batch)).numpy() for batch in batches]
     logits = np.concatenate([np.empty((0, 2), np.float32), *logits])  # (n, 2), also for no image

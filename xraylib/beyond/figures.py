@@ -76,7 +76,7 @@ def plot_fields(fields, labels, titles=None):
     titles = titles or [""] * len(fields)
     for axis, field, label, title in zip(axes, fields, labels, titles, strict=True):
         drawn = axis.imshow(field, cmap="gray", vmin=0)
-        axis.set_title(title)
+        axis.set_title(title, fontsize=9.5)
         axis.set_axis_off()
         figure.colorbar(drawn, ax=axis, label=label, location="bottom", shrink=0.8)
     return figure
