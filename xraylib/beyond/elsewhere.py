@@ -73,7 +73,7 @@ def study_nih(splits):
 
 
 def study_insertion(splits):
-    """What the U-Nets tell, before and after going on with inserted ones: ``insertion.csv.gz``.
+    """What the U-Nets tell, before and after inserted opacities: ``insertion.csv.gz``.
 
     ``opacity``: taught by phantoms alone; ``inserted``: after going on with opacities in this
     hospital's normal images; ``drawn``, the control: with opacities in as many healthy phantoms.
