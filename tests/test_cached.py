@@ -123,6 +123,6 @@ def test_a_stream_is_not_cached(cache, toy_images):
 
 def test_a_function_of_a_notebook_is_not_cached(cache, toy_images):
     names = {}
-    exec(compile("def train(*arrays): pass", "/tmp/ipykernel_1/123.py", "exec"), names)
+    exec(compile("def train(*arrays): pass", "ipykernel_1/123.py", "exec"), names)
     with pytest.raises(ValueError, match="write the function into a .py file"):
         load_trained(names["train"], *toy_images)

@@ -90,13 +90,11 @@ def study_insertion(splits):
 
     drawn = draw_teachers(5000, 2000)
     healthy = drawn[~drawn[..., 2].any((1, 2)), :, :, :1][: (arrays[1] == 0).sum()]
-    print(len(healthy), "healthy phantoms", flush=True)
+    healthy = healthy / np.float32(255)
     for seed in range(3):
         model, _ = load_trained(train_robust_model, *arrays, seed=seed)
         table[f"inserted_{seed}"] = marked_by(model, X).round(5)
-        marking = teach_insertion(
-            healthy / np.float32(255), draw_teachers(1000, 1000 + seed), seed=seed
-        )
+        marking = teach_insertion(healthy, draw_teachers(1000, 1000 + seed), seed=seed)
         table[f"drawn_{seed}"] = opacity_alone(X, marking).round(5)
     write_table(RESULTS / "insertion.csv.gz", table)
 

@@ -114,10 +114,11 @@ def _from_array(array, name):
         or array.shape[2:] not in ((), (3,))
         or array.ndim == 1
         or not array.size
+        or array.shape[0] * array.shape[1] > MAX_PIXELS
     ):
         raise ValueError(
             f"{name}: {array.dtype} array of shape {array.shape}; "
-            "needed is uint8 of shape (h, w) or (h, w, 3)."
+            f"needed is uint8 of shape (h, w) or (h, w, 3), at most {MAX_PIXELS:,} pixels."
         )
     return Image.fromarray(array)
 

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import sys
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
@@ -85,21 +85,20 @@ def content_key(*parts):
             digest.update(part.read_bytes())
         elif isinstance(part, bytes):
             digest.update(part)
+        elif _is_told_by_repr(part):
+            digest.update(repr(part).encode())
         else:
-            digest.update(_faithful(part).encode())
+            raise TypeError(f"{type(part).__name__}: its content cannot be told from its repr.")
         digest.update(b"\0")
     return digest.hexdigest()[:16]
 
 
-def _faithful(part):
-    """Return the ``repr`` of what it describes to the last digit."""
-    members = [*part, *part.values()] if isinstance(part, dict) else part
-    if isinstance(part, dict | tuple | list):
-        for member in members:
-            _faithful(member)
-    elif not isinstance(part, str | int | float | np.generic | PurePath | None):
-        raise TypeError(f"{type(part).__name__}: its content cannot be told from its repr.")
-    return repr(part)
+def _is_told_by_repr(part):
+    if isinstance(part, dict):
+        part = [*part, *part.values()]
+    if isinstance(part, tuple | list):
+        return all(map(_is_told_by_repr, part))
+    return isinstance(part, str | int | float | np.generic | None)
 
 
 def atomic_write(path, data):
