@@ -2,7 +2,8 @@
 
 They need images that are not in the repository, in the folder that the environment variable
 XRAYLIB_ELSEWHERE names: ``pneumoniamnist.npz`` of MedMNIST v2, and ``nih`` and ``montgomery_tb``,
-each a folder with ``NORMAL/`` and ``PNEUMONIA/``. No image from there trains a network that answers
+each a folder with ``NORMAL/`` and ``PNEUMONIA/``; what is refused is asked of scikit-image's
+pictures as well (``pip install scikit-image``). No image from there trains a network that answers
 for patients. What is measured already is not measured again.
 """
 
@@ -21,7 +22,7 @@ from xraylib.beyond.controls import gray_level_features, make_controls
 from xraylib.beyond.insertion import teach_insertion
 from xraylib.beyond.quick import train_quick_model
 from xraylib.beyond.residual import train_better_model
-from xraylib.beyond.robust import ask, build_looking, resize, train_robust_model, unfamiliarity
+from xraylib.beyond.robust import ask, build_looking, resize, train_robust_model
 from xraylib.beyond.study import RESULTS, predict_logistic, write_table
 from xraylib.beyond.teaching import draw_teachers
 from xraylib.cached import load_arrays, load_trained
@@ -31,6 +32,11 @@ from xraylib.preprocessing import preprocess_image
 from xraylib.quiet import keras
 
 SIZE = 128  # pixels a side of what the robust network sees of this hospital
+# scikit-image's, of anything but chests.
+PICTURES = (
+    *("astronaut", "brick", "camera", "chelsea", "clock", "coffee", "coins", "grass", "gravel"),
+    *("hubble_deep_field", "immunohistochemistry", "moon", "page", "retina", "rocket", "text"),
+)
 
 
 def study_benchmark():
@@ -93,7 +99,7 @@ def study_insertion(splits):
     healthy = healthy / np.float32(255)
     for seed in range(3):
         model, _ = load_trained(train_robust_model, *arrays, seed=seed)
-        table[f"inserted_{seed}"] = marked_by(model, X).round(5)
+        table[f"inserted_{seed}"] = parts_of(model, X)["inserted"].round(5)
         marking = teach_insertion(healthy, draw_teachers(1000, 1000 + seed), seed=seed)
         table[f"drawn_{seed}"] = opacity_alone(X, marking).round(5)
     write_table(RESULTS / "insertion.csv.gz", table)
@@ -101,19 +107,25 @@ def study_insertion(splits):
 
 def study_refusal(splits):
     """What proportion of each set the robust network refuses: ``refusal.csv``."""
+    import skimage.data
+
     arrays = load_arrays(splits, SIZE)
     validation = arrays[2][:300]
     rng = np.random.default_rng(0)
     mont = sorted((folder() / "montgomery_tb").rglob("*.png"))
     adults = [draw_phantom(number, seed=5, population="adults").image for number in range(120)]
+    original = load_arrays(data.load_splits(folder() / "pneumoniamnist.npz"))[4]
+    pictures = [getattr(skimage.data, name)() for name in PICTURES]
     sets = {
         "validation": arrays[2],
         "test": arrays[4],
+        "original test folder, 28×28 enlarged": resize(original, SIZE),
         "NIH, development part": nih_images(nih_labels(), SIZE),
         "Montgomery": images(mont, SIZE),
         "phantoms: children": load_arrays(data.load_phantoms(), SIZE)[4],
         "phantoms: adults": images(adults, SIZE),
-        "photographs": photographs(200),
+        "photographs": tiles_of(load_sample_images().images, 200),
+        "other pictures": tiles_of(pictures, 320),
         "inverted": 1 - validation,
         "turned by 90 degrees": np.rot90(validation, 1, (1, 2)),
         "turned by 180 degrees": validation[:, ::-1, ::-1],
@@ -124,9 +136,48 @@ def study_refusal(splits):
     for seed in range(3):
         model, _ = load_trained(train_robust_model, *arrays[:4], seed=seed)
         for name, X in sets.items():
-            refused = int((unfamiliarity(model, X) > 1).sum())
+            refused = int((parts_of(model, X)["unfamiliar"] > 1).sum())
             rows.append({"set": name, "images": len(X), "seed": seed, "refused": refused})
     write_table(RESULTS / "refusal.csv", pd.DataFrame(rows))
+
+
+def study_framing(splits):
+    """What another framing does to the robust network: ``framing.csv.gz``.
+
+    Radiographs of these children are wider than tall and were squeezed to a square; the NIH's are
+    square. ``cropped``: the middle three quarters of a child's width, as if a program had cut a
+    square out of an image 4:3 wide; of the NIH's height, squeezed as the children's were.
+    """
+    *_, validation, y_validation, _, _ = load_arrays(splits, SIZE)
+    nih = nih_labels()
+    X_nih, y_nih = nih_images(nih, SIZE), (nih["nih_class"] == "PNEUMONIA").to_numpy(int)
+    original, y_original = load_arrays(data.load_splits(folder() / "pneumoniamnist.npz"))[4:]
+    middle = slice(SIZE // 8, SIZE - SIZE // 8)
+    sets = {
+        "validation": (validation, y_validation),
+        "validation, cropped": (resize(validation[:, :, middle], SIZE), y_validation),
+        "NIH": (X_nih, y_nih),
+        "NIH, cropped": (resize(X_nih[:, middle], SIZE), y_nih),
+        "original test folder, 28×28 enlarged": (resize(original, SIZE), y_original),
+    }
+    table = pd.DataFrame(
+        {
+            "set": np.repeat(list(sets), [len(y) for _, y in sets.values()]),
+            "label": np.concatenate([y for _, y in sets.values()]),
+        }
+    )
+    for name, rows in table.groupby("set").groups.items():
+        if name.startswith("NIH"):
+            table.loc[rows, ["patient", "rsna_class"]] = nih[["patient", "rsna_class"]].to_numpy()
+        if name.startswith("validation"):
+            patients = [data.patient_of(name) for name in splits["validation"]["file_name"]]
+            table.loc[rows, "patient"] = patients
+    X = np.concatenate([X for X, _ in sets.values()])
+    for seed in range(3):
+        model, _ = load_trained(train_robust_model, *load_arrays(splits, SIZE)[:4], seed=seed)
+        answers = {f"{name}_{seed}": p.round(5) for name, p in parts_of(model, X).items()}
+        table = table.assign(**answers)
+    write_table(RESULTS / "framing.csv.gz", table)
 
 
 def study_controls(splits):
@@ -215,17 +266,41 @@ def opacity_alone(X, marking=None):
     return expit(log_odds)
 
 
-def marked_by(model, X):
-    """Ask the U-Nets of a robust network, which it asks elsewhere: (n,) float32 in [0, 1]."""
-    elsewhere = keras.Model(model.input, model.get_layer("choose").input[1])
-    return expit(ask(elsewhere, X)[0])
-
-
-def photographs(n, seed=0):
-    """Cut square tiles of 100 to 400 pixels out of scikit-learn's two sample photographs.
+def parts_of(model, X):
+    """Ask a robust network, and what it is made of, in one pass.
 
     Parameters
     ----------
+    model : keras.Model
+        From `xraylib.beyond.robust.train_robust_model`.
+    X : (n, size, size, 1) float32 in [0, 1]
+
+    Returns
+    -------
+    dict of (n,) float32
+        Probabilities of PNEUMONIA by ``robust``, the whole, and ``home``, its two home experts
+        alone; ``inserted``, in [0, 1], the opacity that its U-Nets mark; ``unfamiliar``, see
+        `xraylib.beyond.robust.unfamiliarity`, at most 999.
+    """
+    choose = model.get_layer("choose")
+    logits, home, opacity, unfamiliar = ask(
+        keras.Model(model.input, [model.output, *choose.input]), X
+    )
+    weight, constant = choose.at_home
+    return {
+        "robust": expit(logits[:, 1] - logits[:, 0]),
+        "unfamiliar": np.minimum(unfamiliar, 999),
+        "inserted": expit(opacity),
+        "home": expit(weight * (home[:, 1] - home[:, 0]) + constant),
+    }
+
+
+def tiles_of(pictures, n, seed=0):
+    """Cut square tiles of 100 to 400 pixels out of pictures, out of each in turn.
+
+    Parameters
+    ----------
+    pictures : list of array
     n : int
     seed : int
 
@@ -235,18 +310,18 @@ def photographs(n, seed=0):
 
     Examples
     --------
-    >>> photographs(2).shape
+    >>> tiles_of(load_sample_images().images, 2).shape
     (2, 128, 128, 1)
     """
     rng = np.random.default_rng(seed)
-    both = load_sample_images().images
     tiles = []
     for number in range(n):
-        photograph = both[number % 2]
-        side = int(rng.integers(100, 400))
-        top = int(rng.integers(photograph.shape[0] - side))
-        left = int(rng.integers(photograph.shape[1] - side))
-        tiles.append(preprocess_image(photograph[top : top + side, left : left + side], SIZE))
+        picture = pictures[number % len(pictures)]
+        height, width = picture.shape[:2]
+        side = min(int(rng.integers(100, 400)), height, width)
+        top = int(rng.integers(height - side + 1))
+        left = int(rng.integers(width - side + 1))
+        tiles.append(preprocess_image(picture[top : top + side, left : left + side], SIZE))
     return np.stack(tiles)
 
 
@@ -283,14 +358,14 @@ def folder():
 
 
 def _ask(train, arrays, X, seed):
-    """Train, and predict; of a robust network the unfamiliarity and what it answers elsewhere."""
+    """Train, and predict; of a robust network what it is made of as well."""
     model, history = load_trained(train, *arrays, seed=seed)
     print(train.__name__, seed, f"{history['seconds'][0]:.0f} s", flush=True)
-    further = {}
-    if train is train_robust_model:
-        further["unfamiliar"] = np.clip(unfamiliarity(model, X), 0, 999).round(4)
-        further["inserted"] = marked_by(model, X).round(5)
-    return predict_proba(model, X), further
+    if train is not train_robust_model:
+        return predict_proba(model, X), {}
+    parts = parts_of(model, X)
+    further = {"unfamiliar": parts["unfamiliar"].round(4), "inserted": parts["inserted"].round(5)}
+    return parts["robust"], further
 
 
 def _add(study, table, name, seed, ask):
@@ -312,6 +387,7 @@ if __name__ == "__main__":
     studies = {
         "nih": lambda: study_nih(splits),
         "insertion": lambda: study_insertion(splits),
+        "framing": lambda: study_framing(splits),
         "refusal": lambda: study_refusal(splits),
         "benchmark": study_benchmark,
         "controls": lambda: study_controls(splits),
