@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from xraylib.beyond import train_better_model, train_quick_model
 from xraylib.model import build_model, predict_proba, train_model
 from xraylib.quiet import keras
 
@@ -148,7 +149,8 @@ def test_a_network_without_two_logits_is_refused(units, activation):
         predict_proba(model, np.zeros((1, 28, 28, 1)))
 
 
-def test_there_is_nothing_to_train_on_in_an_empty_split(toy_images):
+@pytest.mark.parametrize("train", [train_model, train_quick_model, train_better_model])
+def test_there_is_nothing_to_train_on_in_an_empty_split(toy_images, train):
     X, y, *validation = toy_images
     with pytest.raises(ValueError, match="X has no image"):
-        train_model(X[:0], y[:0], *validation)
+        train(X[:0], y[:0], *validation)

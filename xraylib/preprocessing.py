@@ -211,7 +211,7 @@ def check_arrays(X, y=None, shape=None):
     X : array
         Images, (n, size, size, 1) in [0, 1].
     y : array, optional
-        Labels, (n,), 0 or 1.
+        Labels, (n,), 0 or 1: of one image or more.
     shape : tuple of int, optional
         What `X` must have as shape after n.
 
@@ -234,6 +234,8 @@ def check_arrays(X, y=None, shape=None):
         )
     if y is not None and np.shape(y) != (len(X),):
         raise ValueError(f"y must have the shape ({len(X)},) like X, not {np.shape(y)}.")
+    if y is not None and len(X) == 0:
+        raise ValueError("X has no image: there is nothing to train on.")
     if y is not None and not np.isin(y, (0, 1)).all():
         raise ValueError("y must hold 0 (NORMAL) and 1 (PNEUMONIA) only.")
     if not 0 <= np.min(X, initial=0) <= np.max(X, initial=0) <= 1:  # nor does NaN

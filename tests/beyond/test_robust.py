@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit, logit
 
 from xraylib.beyond import predict_files, train_robust_model, unfamiliarity
+from xraylib.beyond.elsewhere import parts_of
 from xraylib.beyond.residual import build
 from xraylib.beyond.robust import Choose, build_looking
 from xraylib.beyond.teaching import draw_teachers
@@ -78,8 +80,19 @@ def test_the_more_unfamiliar_an_image_is_the_less_the_home_experts_count():
     unfamiliar = np.array([0.0, 0.5, 1.0, 7.0], np.float32)
     logits = choose([home, np.ones(4, np.float32), unfamiliar]).numpy()
     familiar, phantoms = 2 * 5 - 1, 3 * 1 + 0.5
-    expected = [familiar, 0.75 * familiar + 0.25 * phantoms, phantoms, phantoms]
+    at_half, refused = 0.6 * familiar + 0.4 * phantoms, 0.2 * familiar + 0.8 * phantoms
+    expected = [familiar, at_half, refused, refused]
     assert np.allclose(logits[:, 1] - logits[:, 0], expected)
+
+
+def test_its_parts_are_those_that_it_answers_with(model, arrays):
+    parts = parts_of(model, arrays[2])
+    assert np.allclose(parts["robust"], predict_proba(model, arrays[2]), atol=1e-6)
+    assert np.array_equal(parts["unfamiliar"], np.minimum(unfamiliarity(model, arrays[2]), 999))
+    home, unets = (logit(parts[name].astype(float)) for name in ("home", "unets"))
+    weight = 0.8 * np.minimum(parts["unfamiliar"], 1)
+    log_odds = (1 - weight) * home + weight * unets
+    assert np.allclose(expit(log_odds), parts["robust"], atol=1e-4)
 
 
 def test_a_table_of_files_says_which_are_unfamiliar(model):

@@ -4,7 +4,8 @@ They need images that are not in the repository, in the folder that the environm
 XRAYLIB_ELSEWHERE names: ``pneumoniamnist.npz`` of MedMNIST v2, and ``nih`` and ``montgomery_tb``,
 each a folder with ``NORMAL/`` and ``PNEUMONIA/``; what is refused is asked of scikit-image's
 pictures as well (``pip install scikit-image``). No image from there trains a network that answers
-for patients. What is measured already is not measured again.
+for patients. What a network has answered already (``benchmark``, ``nih``, ``controls``) it is not
+asked again; ``insertion``, ``framing`` and ``refusal`` are measured anew.
 """
 
 import os
@@ -88,9 +89,7 @@ def study_insertion(splits):
     nih = nih_labels()
     patients = [data.patient_of(name) for name in splits["validation"]["file_name"]]
     own = pd.DataFrame({"set": "validation", "patient": patients, "label": arrays[3]})
-    other = nih[["patient", "rsna_class"]].assign(
-        set="NIH", label=(nih["nih_class"] == "PNEUMONIA").astype(int)
-    )
+    other = nih[["patient", "rsna_class"]].assign(set="NIH", label=nih_classes(nih))
     X = np.concatenate([arrays[2], nih_images(nih, SIZE)])
     table = pd.concat([own, other], ignore_index=True).assign(opacity=opacity_alone(X).round(5))
 
@@ -148,9 +147,10 @@ def study_framing(splits):
     square. ``cropped``: the middle three quarters of a child's width, as if a program had cut a
     square out of an image 4:3 wide; of the NIH's height, squeezed as the children's were.
     """
-    *_, validation, y_validation, _, _ = load_arrays(splits, SIZE)
+    arrays = load_arrays(splits, SIZE)[:4]
+    *_, validation, y_validation = arrays
     nih = nih_labels()
-    X_nih, y_nih = nih_images(nih, SIZE), (nih["nih_class"] == "PNEUMONIA").to_numpy(int)
+    X_nih, y_nih = nih_images(nih, SIZE), nih_classes(nih)
     original, y_original = load_arrays(data.load_splits(folder() / "pneumoniamnist.npz"))[4:]
     middle = slice(SIZE // 8, SIZE - SIZE // 8)
     sets = {
@@ -160,23 +160,19 @@ def study_framing(splits):
         "NIH, cropped": (resize(X_nih[:, middle], SIZE), y_nih),
         "original test folder, 28×28 enlarged": (resize(original, SIZE), y_original),
     }
-    table = pd.DataFrame(
-        {
-            "set": np.repeat(list(sets), [len(y) for _, y in sets.values()]),
-            "label": np.concatenate([y for _, y in sets.values()]),
-        }
-    )
+    table = _table(sets)
+    patients = [data.patient_of(file) for file in splits["validation"]["file_name"]]
     for name, rows in table.groupby("set").groups.items():
         if name.startswith("NIH"):
             table.loc[rows, ["patient", "rsna_class"]] = nih[["patient", "rsna_class"]].to_numpy()
         if name.startswith("validation"):
-            patients = [data.patient_of(name) for name in splits["validation"]["file_name"]]
             table.loc[rows, "patient"] = patients
     X = np.concatenate([X for X, _ in sets.values()])
     for seed in range(3):
-        model, _ = load_trained(train_robust_model, *load_arrays(splits, SIZE)[:4], seed=seed)
-        answers = {f"{name}_{seed}": p.round(5) for name, p in parts_of(model, X).items()}
-        table = table.assign(**answers)
+        model, _ = load_trained(train_robust_model, *arrays, seed=seed)
+        parts = parts_of(model, X)
+        for name in ("robust", "home", "unets", "unfamiliar"):
+            table[f"{name}_{seed}"] = parts[name].round(5)
     write_table(RESULTS / "framing.csv.gz", table)
 
 
@@ -194,14 +190,9 @@ def study_controls(splits):
         "validation": train[2:4],
         "test": train[4:],
         "original test folder": (resize(original[0], 64), original[1]),
-        "NIH": (nih_images(nih, 64), (nih["nih_class"] == "PNEUMONIA").to_numpy(int)),
+        "NIH": (nih_images(nih, 64), nih_classes(nih)),
     }
-    table = pd.DataFrame(
-        {
-            "set": np.repeat(list(sets), [len(y) for _, y in sets.values()]),
-            "label": np.concatenate([y for _, y in sets.values()]),
-        }
-    )
+    table = _table(sets)
     is_nih = (table["set"] == "NIH").to_numpy()
     table.loc[is_nih, ["patient", "rsna_class"]] = nih[["patient", "rsna_class"]].to_numpy()
 
@@ -217,13 +208,14 @@ def study_controls(splits):
     both = np.concatenate([own["whole"], asked["whole"][taught]])
     images_of["hospital"] = (both, asked["whole"], y_hospital)
     validation = asked["whole"][: len(train[3])], train[3]  # chooses nothing here
+    taught_by = {"hospital": taught, "hospital_figures": taught}
     for name, (X_own, X_asked, labels) in images_of.items():
         for seed in range(5):
             if name == "shuffled":
                 labels = np.random.default_rng(seed).permutation(y)
             arrays = X_own, labels, *validation
             answer = partial(_ask, train_quick_model, arrays, X_asked, seed)
-            table = _add("controls", table, name, seed, answer)
+            table = _add("controls", table, name, seed, answer, taught_by.get(name))
 
     figures, asked = gray_level_features(train[0]), gray_level_features(X)
     both = np.concatenate([figures, asked[taught]])
@@ -232,12 +224,8 @@ def study_controls(splits):
         ("mean", slice(1), figures, y),
         ("hospital_figures", slice(None), both, y_hospital),
     ):
-        answer = partial(predict_logistic, own[:, chosen], labels, asked[:, chosen])
-        table = _add("controls", table, name, 0, lambda answer=answer: (answer(), {}))
-    # Nobody is asked about an image that taught it.
-    path = RESULTS / "controls.csv.gz"
-    table.loc[taught, [c for c in table if c.startswith("hospital")]] = np.nan
-    write_table(path, table)
+        answer = partial(_ask_logistic, own[:, chosen], labels, asked[:, chosen])
+        table = _add("controls", table, name, 0, answer, taught_by.get(name))
 
 
 # ---------------------------------------------------------------------------------- what they need
@@ -278,20 +266,21 @@ def parts_of(model, X):
     Returns
     -------
     dict of (n,) float32
-        Probabilities of PNEUMONIA by ``robust``, the whole, and ``home``, its two home experts
-        alone; ``inserted``, in [0, 1], the opacity that its U-Nets mark; ``unfamiliar``, see
-        `xraylib.beyond.robust.unfamiliarity`, at most 999.
+        Probabilities of PNEUMONIA by ``robust``, the whole, ``home``, its two home experts alone,
+        and ``unets``, its U-Nets alone; ``inserted``, in [0, 1], the opacity that the U-Nets mark;
+        ``unfamiliar``, see `xraylib.beyond.robust.unfamiliarity`, at most 999.
     """
     choose = model.get_layer("choose")
     logits, home, opacity, unfamiliar = ask(
         keras.Model(model.input, [model.output, *choose.input]), X
     )
-    weight, constant = choose.at_home
+    (a, b), (c, d) = choose.at_home, choose.elsewhere
     return {
         "robust": expit(logits[:, 1] - logits[:, 0]),
         "unfamiliar": np.minimum(unfamiliar, 999),
+        "home": expit(a * (home[:, 1] - home[:, 0]) + b),
+        "unets": expit(c * opacity + d),
         "inserted": expit(opacity),
-        "home": expit(weight * (home[:, 1] - home[:, 0]) + constant),
     }
 
 
@@ -330,6 +319,11 @@ def nih_labels():
     return pd.read_csv(RESULTS / "nih_labels.csv", dtype={"patient": str})
 
 
+def nih_classes(table):
+    """Give the labels that were read from the NIH's reports: (n,) int, 1 is PNEUMONIA."""
+    return (table["nih_class"] == "PNEUMONIA").to_numpy(int)
+
+
 def nih_images(table, size):
     """Preprocess the NIH's images in the order of a table: (n, size, size, 1) float32 in [0, 1]."""
     return images([folder() / "nih" / name for name in table["file"]], size)
@@ -357,6 +351,13 @@ def folder():
     return path
 
 
+def _table(sets):
+    """Begin a table of some sets' images, with their labels."""
+    labels = [y for _, y in sets.values()]
+    names = np.repeat(list(sets), [len(y) for y in labels])
+    return pd.DataFrame({"set": names, "label": np.concatenate(labels)})
+
+
 def _ask(train, arrays, X, seed):
     """Train, and predict; of a robust network what it is made of as well."""
     model, history = load_trained(train, *arrays, seed=seed)
@@ -368,14 +369,22 @@ def _ask(train, arrays, X, seed):
     return parts["robust"], further
 
 
-def _add(study, table, name, seed, ask):
-    """Add the columns of one network, from what is written already or measured now."""
+def _ask_logistic(*arrays):
+    """A logistic regression answers, and nothing further."""
+    return predict_logistic(*arrays), {}
+
+
+def _add(study, table, name, seed, ask, taught=None):
+    """Add the columns of one network, from what is written already or measured now; no answer
+    about an image that taught it.
+    """
     path = RESULTS / f"{study}.csv.gz"
     before = pd.read_csv(path, dtype={"patient": str}) if path.exists() else table
     if f"{name}_{seed}" in before:
         return before
     p, further = ask()
-    columns = {name: p.round(5), **further}
+    columns = {name: p.round(5) if taught is None else np.where(taught, np.nan, p.round(5))}
+    columns |= further
     table = before.assign(**{f"{column}_{seed}": each for column, each in columns.items()})
     write_table(path, table)
     print(f"{study}: {name}_{seed}", flush=True)

@@ -6,11 +6,14 @@ lesson 11 explains each ingredient.
 """
 
 import math
+from pathlib import Path
 
 import numpy as np
 
+from xraylib.beyond import calibration, training
 from xraylib.beyond.calibration import fit_temperature
 from xraylib.beyond.training import fit_resumable, shuffled_rows
+from xraylib.beyond.unet import registered
 from xraylib.model import predict_proba
 from xraylib.preprocessing import check_arrays
 from xraylib.quiet import keras, layers, ops, tf
@@ -21,8 +24,6 @@ SMALL_SET = 1500  # below so many training images: half as many filters, batches
 MAX_LEARNING_RATE = 4e-3
 WEIGHT_DECAY = 0.05
 WARMUP = 0.25  # proportion of all steps
-
-registered = keras.saving.register_keras_serializable(package="xraylib")
 
 
 def train_better_model(
@@ -71,7 +72,8 @@ def train_better_model(
     Raises
     ------
     ValueError
-        If an array has another shape, size or range of values, or another length than its labels.
+        If an array has another shape, size or range of values, another length than its labels, or
+        no image.
 
     Examples
     --------
@@ -123,6 +125,10 @@ def train_better_model(
     prior = np.clip(np.mean(y), 0.01, 0.99)
     offset = prior_adjustment * np.log(prior / (1 - prior))
     return keras.Model(inputs, MeanLogits(temperature, offset)(logits)), history
+
+
+# What else decides the trained network, for `xraylib.cached.load_trained`.
+train_better_model.made_of = (Path(calibration.__file__), Path(training.__file__))
 
 
 def build(size, small=False, seed=0):

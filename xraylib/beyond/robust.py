@@ -1,14 +1,14 @@
-"""The robust network: at home it uses what the hospital's labels taught, elsewhere only what
+"""The robust network: at home it uses what the hospital's labels taught, elsewhere above all what
 opacities of phantoms taught, and it knows how unlike its training images an image is.
 
 At home two better networks answer, trained on the hospital's images and on phantoms: one sees the
-lungs, cropped, the other the whole image, with all that is this hospital's habit. Elsewhere a
-U-Net answers that marks opacities in the crop: no patient's opacity has taught it, only those of
-phantoms, in phantoms and inserted into this hospital's normal images. Between them decides how
-unlike the training images an image is: a linear discriminant of what both U-Nets see in it,
-fitted on the training images and, for what is unlike them, on phantoms of adults and on the
-training images in other framings and upside down (outlier exposure: Hendrycks, Mazeika &
-Dietterich 2019, arXiv:1812.04606).
+lungs, cropped, the other the whole image, with all that is this hospital's habit. Elsewhere they
+count for a fifth, and a U-Net that marks opacities in the crop for the rest: no patient's opacity
+has taught it, only those of phantoms, in phantoms and inserted into this hospital's normal images.
+What decides between them is how unlike the training images an image is: a linear discriminant of
+what both U-Nets see in it, fitted on the training images and, for what is unlike them, on phantoms
+of adults and on the training images in other framings and upside down (outlier exposure:
+Hendrycks, Mazeika & Dietterich 2019, arXiv:1812.04606).
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from xraylib.beyond import insertion, residual, segmentation, training, unet
+from xraylib.beyond import calibration, insertion, residual, segmentation, teaching, training, unet
 from xraylib.beyond.insertion import teach_insertion
 from xraylib.beyond.residual import train_better_model
 from xraylib.beyond.segmentation import WEIGHTS, load_network
@@ -26,7 +26,8 @@ from xraylib.preprocessing import check_arrays
 from xraylib.quiet import keras, layers, ops, tf
 
 REFUSED = 0.01  # proportion of the validation images whose unfamiliarity is above 1
-STRONGEST = 0.10  # proportion of a crop's pixels whose mean opacity is the answer elsewhere
+STRONGEST = 0.10  # proportion of a crop's pixels whose mean opacity is what the U-Nets answer
+ELSEWHERE = 0.8  # weight of the U-Nets' answer where an image is refused
 SEEN = (1, 3, 5, 7, 9, 11, 13)  # of the U-Nets' layers, from 0: whose feature maps are looked at
 PENALTY = 5e-5  # inverse strength of the ridge penalty on the discriminant
 
@@ -61,8 +62,8 @@ def train_robust_model(
     Raises
     ------
     ValueError
-        If an array has another shape, size or range of values, or another length than its labels,
-        or no image is NORMAL.
+        If an array has another shape, size or range of values, another length than its labels, or
+        no image, or none is NORMAL.
 
     Examples
     --------
@@ -77,6 +78,7 @@ def train_robust_model(
     if not 28 <= size <= 128:
         raise ValueError(f"The robust network takes images of 28 to 128 pixels, not {size}.")
 
+    X, X_validation = np.float32(X), np.float32(X_validation)
     normal = X[np.equal(y, 0)]
     if len(normal) == 0:
         raise ValueError("The robust network needs NORMAL images among those that train it.")
@@ -145,7 +147,10 @@ def train_robust_model(
 # What else decides the trained network, for `xraylib.cached.load_trained`.
 train_robust_model.made_of = (
     WEIGHTS,
-    *(Path(module.__file__) for module in (insertion, residual, segmentation, training, unet)),
+    *(
+        Path(module.__file__)
+        for module in (calibration, insertion, residual, segmentation, teaching, training, unet)
+    ),
 )
 
 
@@ -328,7 +333,7 @@ class Unfamiliarity(layers.Layer):
 @registered
 class Choose(layers.Layer):
     """Answer with the home experts, the less so the more unfamiliar an image is; where it is
-    refused, only with the U-Nets.
+    refused, they count for a fifth and the U-Nets for the rest.
 
     From [the sum of the home experts' logits (n, 2), log odds of opacity (n,), unfamiliarity (n,)]
     to two logits (n, 2). Each answer is weighted log odds and a constant.
@@ -344,7 +349,7 @@ class Choose(layers.Layer):
         a, b = self.at_home
         c, d = self.elsewhere
         familiar = a * (home[:, 1] - home[:, 0]) + b
-        weight = ops.minimum(unfamiliar, 1) ** 2  # of the U-Nets' answer; 1 where it is refused
+        weight = ELSEWHERE * ops.minimum(unfamiliar, 1)  # of the U-Nets' answer
         log_odds = (1 - weight) * familiar + weight * (c * opacity + d)
         return ops.stack([-log_odds / 2, log_odds / 2], 1)
 
