@@ -14,6 +14,8 @@ import json
 import re
 from pathlib import Path
 
+from xraylib.files.store import atomic_write
+
 FOLDER = Path(__file__).parent
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -37,8 +39,7 @@ def main():
             print(f"removed {path.relative_to(FOLDER)}")
     for path, text in sheets.items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text, encoding="utf-8", newline="\n")
+            atomic_write(path, text.encode())
             print(f"wrote {path.relative_to(FOLDER)}")
 
 

@@ -176,3 +176,10 @@ def test_recall_by_class_lies_in_its_interval():
 def test_a_sensitivity_that_cannot_be_is_refused(y, sensitivity):
     with pytest.raises(ValueError, match="A sensitivity is above 0"):
         evaluation.threshold_for_sensitivity(y, [0.2, 0.8], sensitivity)
+
+
+@pytest.mark.parametrize("p", [[0.2, np.nan], [0.2]])
+@pytest.mark.parametrize("measure", [evaluation.metrics_at, evaluation.confusion])
+def test_an_image_without_a_probability_is_left_out_by_whoever_asks(measure, p):
+    with pytest.raises(ValueError, match="images: 2, probabilities: 1. Leave out the images"):
+        measure([0, 1], p)

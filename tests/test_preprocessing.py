@@ -108,6 +108,15 @@ def test_wrong_arguments(tmp_path):
         preprocess_image(np.zeros((4, 4), np.uint8), 0)
 
 
+@pytest.mark.parametrize(
+    "function", [preprocess_split, lambda *args: next(preprocess_batches(*args))]
+)
+@pytest.mark.parametrize("size", [0, -1])
+def test_no_split_has_images_without_pixels(split, function, size):
+    with pytest.raises(ValueError, match=f"^size must be at least 1 pixel, not {size}"):
+        function(split, size)
+
+
 def test_a_split_keeps_its_order(split):
     X, y = preprocess_split(split)
     assert X.shape == (len(split), 28, 28, 1)

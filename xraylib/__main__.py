@@ -23,8 +23,9 @@ from nbclient import NotebookClient
 from pyarrow.dataset import dataset, field
 
 from xraylib import data
-from xraylib.files.store import atomic_write
+from xraylib.files.store import atomic_write, cache_dir
 from xraylib.report import tagged_figures, write_report
+from xraylib.sources.catalogue import SOURCES
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build"
@@ -62,7 +63,10 @@ def main():
     if command == "fetch":
         print(f"Prepared; set XRAYLIB_SOURCE to this folder: {data.prepare(arguments.source)}")
         return
-    os.environ["XRAYLIB_SOURCE"] = data.decide_source(arguments.source)  # once, for all notebooks
+    source = data.decide_source(arguments.source)  # once, for all notebooks
+    if source not in SOURCES.keys() - {"folder"}:  # a path, and notebooks run in their own folder
+        source = str(Path(source).expanduser().absolute())
+    os.environ.update(XRAYLIB_SOURCE=source, XRAYLIB_CACHE=str(cache_dir()))
     splits = data.load_splits()
     print(data.describe(splits), flush=True)
     if command == "publish" and data.is_synthetic(splits):

@@ -85,7 +85,8 @@ def load_trained(train, X, y, X_validation, y_validation, **settings):
     -------
     model : keras.Model
     history : dict of lists of float
-        What `train` returns, and ``seconds``: one value, the wall-clock time of the training.
+        What `train` returns, and ``seconds``: one value, the wall-clock time of the training, of
+        its last part if it was interrupted.
 
     Raises
     ------
@@ -130,9 +131,9 @@ def load_trained(train, X, y, X_validation, y_validation, **settings):
     def make(folder):
         start = time.monotonic()
         model, history = train(X, y, X_validation, y_validation, **settings)
-        seconds = history.get("seconds", [time.monotonic() - start])
+        seconds = time.monotonic() - start
         model.save(folder / "model.keras")
-        text = json.dumps({**history, "seconds": seconds})
+        text = json.dumps({**history, "seconds": [seconds]})
         (folder / "history.json").write_text(text)
 
     folder = store.cached(train.__name__, key, make)

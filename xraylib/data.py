@@ -119,7 +119,7 @@ def load_phantoms(sizes=None, seed=0):
     Raises
     ------
     ValueError
-        If a split has another name, or so few images that a class is missing.
+        If a split has another name, no whole number of images, or so few that a class is missing.
 
     Examples
     --------
@@ -129,6 +129,9 @@ def load_phantoms(sizes=None, seed=0):
     names = tuple(sizes or SPLIT_NAMES)
     if unknown := sorted(set(names) - set(SPLIT_NAMES)):
         raise ValueError(f"{unknown[0]!r} is no split: they are {', '.join(SPLIT_NAMES)}.")
+    for name, size in (sizes or {}).items():
+        if not isinstance(size, int | np.integer) or size < 1:
+            raise ValueError(f"{name}: {size} phantoms cannot be drawn. Ask for a whole number.")
     return _state_source(read_splits(phantom.prepare(sizes, seed), names), "phantom")
 
 

@@ -58,12 +58,27 @@ def confusion(y, p, threshold=0.5):
     ndarray of int, (2, 2)
         Rows are the true class, columns the predicted class, in the order NORMAL, PNEUMONIA.
 
+    Raises
+    ------
+    ValueError
+        If an image has no probability.
+
     Examples
     --------
     >>> confusion([0, 0, 1], [0.1, 0.7, 0.8]).tolist()
     [[1, 1], [0, 1]]
     """
+    _check_probabilities(y, p)
     return metrics.confusion_matrix(y, np.asarray(p) >= threshold, labels=[0, 1])
+
+
+def _check_probabilities(y, p):
+    """Raise ValueError unless each image has a probability: NaN would count as NORMAL."""
+    count = np.sum(~np.isnan(p))
+    if np.shape(p) != np.shape(y) or count < np.size(p):
+        raise ValueError(
+            f"images: {np.size(y)}, probabilities: {count}. Leave out the images without one."
+        )
 
 
 def metrics_at(y, p, threshold=0.5):
@@ -112,11 +127,17 @@ def weighted_metrics(y, p, weights, threshold=0.5):
     dict of str to ndarray of float, (r,)
         Equal to scikit-learn's metrics with ``sample_weight``, a row at a time.
 
+    Raises
+    ------
+    ValueError
+        If an image has no probability.
+
     Examples
     --------
     >>> weighted_metrics([0, 1], [0.2, 0.4], [[1, 1], [3, 1]])["accuracy"].tolist()
     [0.5, 0.75]
     """
+    _check_probabilities(y, p)
     y = np.asarray(y)
     p = np.asarray(p, float)
     weights = np.asarray(weights, float)

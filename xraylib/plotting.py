@@ -369,22 +369,15 @@ def plot_confusion(matrix):
     """
     figure, axes = subplots(1, 2, size=(8, 3.6))
     proportions = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    ConfusionMatrixDisplay(matrix, display_labels=CLASSES).plot(
-        ax=axes[0],
-        cmap="Blues",
-        colorbar=False,
-        values_format=",d",
-        im_kw={"vmin": 0},
-        text_kw={"size": 14},
-    )
-    ConfusionMatrixDisplay(proportions, display_labels=CLASSES).plot(
-        ax=axes[1],
-        cmap="Blues",
-        colorbar=False,
-        values_format=".1%",
-        im_kw={"vmin": 0},
-        text_kw={"size": 14},
-    )
+    for axis, values, form in zip(axes, (matrix, proportions), (",d", ".1%"), strict=True):
+        ConfusionMatrixDisplay(values, display_labels=CLASSES).plot(
+            ax=axis,
+            cmap="Blues",
+            colorbar=False,
+            values_format=form,
+            im_kw={"vmin": 0},
+            text_kw={"size": 14},
+        )
     axes[0].set(xlabel="predicted class", ylabel="true class", title="images")
     axes[1].set(xlabel="predicted class", ylabel="", title="proportion of each true class")
     return figure

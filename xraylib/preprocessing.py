@@ -59,6 +59,7 @@ def preprocess_image(image, size=28):
     >>> preprocess_image(np.full((640, 480), 51, np.uint8))[0, 0]
     array([0.2], dtype=float32)
     """
+    _check_size(size)
     is_path = isinstance(image, str | os.PathLike)
     if is_path and not os.path.exists(image):
         raise FileNotFoundError(f"{image}: no such file. Give the path of an image file.")
@@ -68,10 +69,13 @@ def preprocess_image(image, size=28):
     return _decode(image, name, size) / np.float32(255)
 
 
-def _decode(image, name, size):
-    """Return the gray levels of an image, (size, size, 1) uint8; `name` is what errors call it."""
+def _check_size(size):
     if size < 1:
         raise ValueError(f"size must be at least 1 pixel, not {size}.")
+
+
+def _decode(image, name, size):
+    """Return the gray levels of an image, (size, size, 1) uint8; `name` is what errors call it."""
     image, box = read_image(image, name, MARGIN * size)
     image = image.resize((size, size), Image.Resampling.BICUBIC, box)
     return np.asarray(image.convert("L"))[:, :, None]
@@ -99,7 +103,7 @@ def preprocess_split(split, size=28):
     Raises
     ------
     ValueError
-        Lists every file that cannot be read, after all were tried.
+        If `size` is no size; or it lists every file that cannot be read, after all were tried.
 
     Examples
     --------
@@ -110,6 +114,7 @@ def preprocess_split(split, size=28):
     >>> X.shape, y
     ((1, 28, 28, 1), array([1]))
     """
+    _check_size(size)
     y = []
 
     def images():
@@ -163,6 +168,7 @@ def preprocess_batches(split, size=28, batch_size=256):
     >>> [(gray.shape, gray.dtype, y) for gray, y in preprocess_batches(split)]
     [((1, 28, 28, 1), dtype('uint8'), array([1]))]
     """
+    _check_size(size)
     errors = []
     rows = split.cast_column("image", ImageFeature(decode=False))
     if hasattr(split, "epoch"):  # what is made of a stream would begin with the order of epoch 0

@@ -211,6 +211,12 @@ def test_another_list_is_noticed(model_path, files, out, threads, png):
         predict_archive(model_path, files, out, client=threads)
 
 
+def test_a_result_among_its_files_is_refused(model_path, files, threads):
+    with pytest.raises(ValueError, match=r"out lies in .*files: give a folder .* outside it\."):
+        predict_archive(model_path, files, files / "out", client=threads)
+    assert not (files / "out").exists()
+
+
 def test_what_is_no_network_is_an_error(files, out, threads, tmp_path):
     (tmp_path / "no.keras").write_bytes(b"no network")
     with pytest.raises(ValueError, match=r"no\.keras"):
@@ -248,6 +254,14 @@ def test_the_command_tells_how_many_files_have_an_error(
 
 def test_a_folder_lists_what_predict_files_lists(model, files):
     assert [*list_files(files)] == predict_files(model, files)["file"].tolist()
+
+
+def test_links_are_listed_as_predict_files_lists_them(model, files, tmp_path):
+    for name, target in (("file", files / "3.png"), ("folder", tmp_path), ("broken", "nowhere")):
+        (files / f"link to {name}").symlink_to(target)
+    listed = [*list_files(files)]
+    assert listed == predict_files(model, files)["file"].tolist()
+    assert listed[-1] == str(files / "link to file")
 
 
 def test_a_glob_lists_files_in_order(files):

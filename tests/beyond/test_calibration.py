@@ -29,6 +29,11 @@ def test_reliability_has_wilsons_interval_in_each_bin():
     assert ends == pytest.approx(np.array([wilson_interval(1, 2), wilson_interval(2, 2)]))
 
 
+def test_reliability_needs_a_probability_of_each_image():
+    with pytest.raises(ValueError, match="images: 4, probabilities: 3. Leave out the images"):
+        calibration.reliability(Y, [0.05, 0.05, 0.95, np.nan])
+
+
 def test_the_calibration_error_weights_bins_by_their_images():
     assert calibration.calibration_error(Y, P) == pytest.approx((2 * 0.45 + 2 * 0.025) / 4)
 

@@ -5,7 +5,7 @@ import pytest
 
 from xraylib.beyond import grad_cam, occlusion, peaks_inside, train_better_model
 from xraylib.beyond.robust import Unfamiliarity
-from xraylib.model import predict_proba, train_model
+from xraylib.model import build_model, predict_proba, train_model
 from xraylib.quiet import keras
 
 
@@ -91,6 +91,18 @@ def test_occlusion_covers_the_last_row_and_column():
     X = np.zeros((1, 28, 28, 1), np.float32)
     X[:, 27] = 1
     assert occlusion(model, X)[0, 27].max() == 1
+
+
+@pytest.mark.parametrize("method", [grad_cam, occlusion])
+def test_maps_of_what_is_no_image_are_refused(method):
+    with pytest.raises(ValueError, match=r"X must lie in \[0, 1\]: divide"):
+        method(build_model(), np.full((1, 28, 28, 1), 255, np.float32))
+
+
+@pytest.mark.parametrize(("patch", "step"), [(2, 7), (1, None), (29, 7), (7, -1)])
+def test_patches_that_leave_pixels_out_are_refused(patch, step):
+    with pytest.raises(ValueError, match="does not cover 28 pixels: give a step of at most"):
+        occlusion(build_model(), np.zeros((1, 28, 28, 1), np.float32), patch, step)
 
 
 def test_the_robust_network_is_for_occlusion_alone():

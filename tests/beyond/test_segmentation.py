@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from xraylib.beyond import find_lungs, find_opacity, teaching
+from xraylib.beyond import find_lungs, find_opacity, segmentation, teaching
 from xraylib.beyond.segmentation import WEIGHTS, build_finder, load_network
 from xraylib.beyond.teaching import draw_teachers
 from xraylib.beyond.unet import Crop, LungBox
@@ -41,6 +41,15 @@ def test_the_weights_come_from_the_recipe_that_stands_here():
 
 def test_lungs_of_phantoms_are_found(X, others):
     assert dice(find_lungs(X) > 0.5, others[..., 1] > 127) >= 0.95
+
+
+def test_no_more_than_the_two_largest_areas_are_lungs(monkeypatch):
+    maps = np.zeros((1, 1, 32, 32), np.float32)
+    maps[..., 2:7, 2:8] = maps[..., 2:7, 20:24] = maps[..., 20, 2:7] = 0.9  # 30, 20, 5 pixels
+    monkeypatch.setattr(segmentation, "_maps", lambda X, opacity: maps.copy())
+    expected = maps[0].copy()
+    expected[:, 20] = 0
+    assert np.array_equal(find_lungs(None), expected)
 
 
 def test_opacities_of_phantoms_are_found(X, others):

@@ -97,3 +97,8 @@ def test_a_missing_column_is_measured_alone(results):
     assert results[1] == ["first_0", "second_0", "first_0"]
     again = pd.read_csv(results[0])
     assert again["first_0"].tolist() == table["first_0"].tolist()
+
+
+def test_a_study_that_there_is_not_ends_with_the_names_of_those_there_are():
+    with pytest.raises(SystemExit, match="'nonsense' is no study: they are seeds, leakage"):
+        study.main(["nonsense"])

@@ -78,13 +78,16 @@ def test_an_interrupted_training_keeps_its_history(toy_images, whole, interrupte
     assert train(*toy_images, checkpoint_dir=interrupted)[1] == whole[1]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "foreign"])
+@pytest.mark.parametrize("damage", ["truncated", "empty", "foreign", "packing"])
 def test_a_damaged_state_begins_again_with_a_word(toy_images, whole, interrupted, damage, capsys):
     state = interrupted / training.STATE
     content = state.read_bytes()
     if damage == "foreign":
         history = np.array('{"loss": [0.1]}')
         np.savez(state, history=history, **{f"{number:04}": np.zeros(3) for number in range(99)})
+    elif damage == "packing":
+        method = content.index(b"PK\x01\x02") + 10  # how the first array is packed
+        state.write_bytes(content[:method] + b"\xff\xff" + content[method + 2 :])
     else:
         state.write_bytes(content[: len(content) // 2] if damage == "truncated" else b"")
     assert same(train(*toy_images, checkpoint_dir=interrupted)[0], whole[0])

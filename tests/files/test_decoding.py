@@ -278,12 +278,15 @@ images_in_memory = st.one_of(
 @settings(max_examples=150, deadline=None)
 @given(images_in_memory, st.integers(1, 64))
 def test_any_image_is_an_array_or_an_error(image, size):
+    would_be_black = image.dtype == np.uint16 and 0 < image.max() < 4096
+    would_be_white = image.dtype == np.float32 and image.max() > 255
+    refused = would_be_black or would_be_white or not np.isfinite(image).all()
     try:
         result = preprocess_image(Image.fromarray(image), size)
     except ValueError as error:
-        has_12_bits = image.dtype == np.uint16 and 255 < image.max() < 4096
-        assert has_12_bits or not np.isfinite(image).all(), error
+        assert refused, error
     else:
+        assert not refused
         assert (result.shape, result.dtype) == ((size, size, 1), np.float32)
         assert 0 <= result.min() <= result.max() <= 1
 
@@ -305,10 +308,22 @@ def test_any_bytes_are_an_array_or_an_error(junk, form, data):
     assert 0 <= result.min() <= result.max() <= 1
 
 
-def test_12_bits_in_16_are_refused_and_not_black():
-    values = np.linspace(0, 4095, 81).astype(np.uint16).reshape(9, 9)
-    with pytest.raises(ValueError, match="12-bit values in 16 bits"):
+@pytest.mark.parametrize(("bits", "largest"), [(8, 240), (8, 255), (12, 256), (12, 4095)])
+def test_8_or_12_bits_in_16_are_refused_and_not_black(bits, largest):
+    values = np.linspace(0, largest, 81).astype(np.uint16).reshape(9, 9)
+    with pytest.raises(ValueError, match=f"{bits}-bit values in 16 bits .* scale them to 65535"):
         preprocess_image(encoded(Image.fromarray(values), "PNG"))
+
+
+@pytest.mark.parametrize(("kind", "white"), [(np.float32, 255), (np.int32, 65535)])
+def test_values_above_white_are_refused_and_not_white(kind, white):
+    values = np.linspace(0, 2 * white, 81).astype(kind).reshape(9, 9)
+    with pytest.raises(ValueError, match=f"values above {white} would be white: scale them to"):
+        preprocess_image(encoded(Image.fromarray(values), "TIFF"))
+
+
+def test_a_black_16_bit_file_is_black():
+    assert not preprocess_image(encoded(Image.new("I;16", (9, 9)), "PNG")).any()
 
 
 def test_an_array_of_another_type_is_no_file():

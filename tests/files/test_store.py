@@ -2,6 +2,8 @@
 
 import multiprocessing
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,6 +47,17 @@ def test_a_failure_leaves_nothing(cache):
     assert [path.name for path in cache.iterdir() if path.is_dir()] == []
 
 
+def test_what_could_not_be_read_for_a_moment_is_not_lost(monkeypatch):
+    def fail(*args):
+        raise OSError("the disk is away")
+
+    store.cached("thing", "key", write)
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="away"):
+        patch.setattr(store, "sha256", fail)
+        store.cached("thing", "key", fail)
+    assert (store.cached("thing", "key", fail) / "file.txt").read_text() == "content"
+
+
 def test_a_folder_that_cannot_be_written_is_named(cache, monkeypatch):
     cache.mkdir()
     (cache / "occupied").write_text("a file where the folder should be")
@@ -67,6 +80,24 @@ def test_two_processes_at_once_make_one_result(cache):
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         assert len(set(pool.map(cache_slowly, range(2)))) == 1
     assert len(list(cache.glob("made-*"))) == 1
+
+
+def test_many_writers_of_one_file_leave_a_whole_one(tmp_path):
+    contents = [bytes([number]) * 1_000_000 for number in range(50)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(store.atomic_write, [tmp_path / "file"] * 50, contents))
+    assert (tmp_path / "file").read_bytes() in contents
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*args):
+        raise OSError("the disk is away")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="away"):
+        store.atomic_write(tmp_path / "file", b"content")
+    assert not [*tmp_path.iterdir()]
 
 
 def test_keys_follow_from_content():

@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import struct
 import zipfile
 
 import numpy as np
@@ -109,6 +110,35 @@ def test_a_zip_with_damage_inside_is_named(zips, zipped):
     (zips / "valid.zip").write_bytes(content)
     with pytest.raises(ValueError, match="valid.zip: cannot be read as a zip .* again"):
         data.load_splits(zips)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_inside_is_named_however_a_zip_is_packed(zips, png, method):
+    with zipfile.ZipFile(zips / "valid.zip", "w", method) as archive:
+        archive.writestr("NORMAL/a.png", png(0))
+    content = bytearray((zips / "valid.zip").read_bytes())
+    content[60:80] = bytes(20)
+    (zips / "valid.zip").write_bytes(content)
+    with pytest.raises(ValueError, match="valid.zip: cannot be read as a zip .* again"):
+        data.load_splits(zips)
+
+
+def test_a_zip_that_states_more_than_it_holds_is_named(zips, zipped):
+    content = bytearray(zipped())
+    sizes = content.index(b"PK\x01\x02") + 20  # of the first image, packed and unpacked
+    content[sizes : sizes + 8] = struct.pack("<II", 100_000, 100_000)
+    (zips / "valid.zip").write_bytes(content)
+    with pytest.raises(ValueError, match=r"valid.zip: cannot .* zip \(EOFError\)\. .* again"):
+        data.load_splits(zips)
+
+
+def test_a_full_disk_is_no_damaged_zip(zips, tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("builtins.open", full)
+    with pytest.raises(OSError, match="No space left"):
+        unpack(zips / "test.zip", tmp_path / "out")
 
 
 @pytest.mark.parametrize(

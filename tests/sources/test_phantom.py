@@ -52,6 +52,13 @@ def test_an_unknown_split_is_refused_before_anything_is_drawn(cache):
     assert not cache.exists()
 
 
+@pytest.mark.parametrize("size", [-1, 0, 2.5, "8"])
+def test_a_number_of_phantoms_that_cannot_be_is_refused(cache, size):
+    with pytest.raises(ValueError, match=f"test: {size} phantoms cannot be drawn"):
+        data.load_phantoms({"train": 8, "test": size})
+    assert not cache.exists()
+
+
 def test_too_few_phantoms_for_both_classes_are_an_error(cache):
     with pytest.raises(ValueError, match="test: too few phantoms, none is NORMAL"):
         data.load_phantoms({"test": 1})

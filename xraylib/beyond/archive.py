@@ -81,8 +81,8 @@ def predict_archive(model_path, files, out, *, client=None):
     FileNotFoundError
         If there is no file to predict.
     ValueError
-        If `out` holds the result of another model, list or version; `model_path` is no network; or
-        a list has no column ``file``.
+        If `out` lies in the folder of files, or holds the result of another model, list or version;
+        `model_path` is no network; or a list has no column ``file``.
     OSError
         If a part cannot be written, or not a single file of one can be read: then a disk or the
         network is away.
@@ -105,6 +105,8 @@ def predict_archive(model_path, files, out, *, client=None):
     >>> list(table), len(table)
     (['file', 'probability', 'error'], 120)
     """
+    if Path(files).is_dir() and Path(out).resolve().is_relative_to(Path(files).resolve()):
+        raise ValueError(f"{out} lies in {files}: give a folder for the result outside it.")
     if client is None:
         options = {
             "threads_per_worker": 1,  # and one thread of TensorFlow: together they use every core
@@ -190,11 +192,11 @@ def list_files(files):
 
 def _walk(folder):
     with scandir(folder) as entries:
-        found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
-    for name, is_folder in found:
+        found = sorted((e.name, e.is_dir(follow_symlinks=False), e.is_file()) for e in entries)
+    for name, is_folder, is_file in found:
         if is_folder:
             yield from _walk(f"{folder}/{name}")
-        elif not name.startswith("."):
+        elif is_file and not name.startswith("."):
             yield f"{folder}/{name}"
 
 

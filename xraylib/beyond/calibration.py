@@ -5,7 +5,7 @@ import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
-from xraylib.evaluation import cross_entropy, wilson_interval
+from xraylib.evaluation import _check_probabilities, cross_entropy, wilson_interval
 
 
 def reliability(y, p, bins=10):
@@ -27,12 +27,18 @@ def reliability(y, p, bins=10):
         probability; ``observed``, the proportion of PNEUMONIA; ``ci_low`` and ``ci_high``, Wilson's
         95% interval of that; ``images``.
 
+    Raises
+    ------
+    ValueError
+        If an image has no probability.
+
     Examples
     --------
     >>> table = reliability([0, 1, 1, 1], [0.05, 0.05, 0.95, 1.0])
     >>> table[["predicted", "observed", "images"]].to_dict("index")[0.95]
     {'predicted': 0.975, 'observed': 1.0, 'images': 2}
     """
+    _check_probabilities(y, p)
     numbers = np.minimum((np.asarray(p) * bins).astype(int), bins - 1)
     table = pd.DataFrame(
         {"predicted": p, "observed": y, "images": 1, "bin": (numbers + 0.5) / bins}

@@ -5,6 +5,7 @@ import numpy as np
 from xraylib.beyond.residual import NormalizedViews
 from xraylib.beyond.robust import knows_unfamiliar
 from xraylib.model import logits_of
+from xraylib.preprocessing import check_arrays
 from xraylib.quiet import keras, ops, tf
 
 
@@ -29,7 +30,8 @@ def grad_cam(model, X):
     Raises
     ------
     ValueError
-        For the network of `train_robust_model`: use `occlusion`.
+        If `X` has another shape or values outside [0, 1]. For the network of `train_robust_model`:
+        use `occlusion`.
 
     Examples
     --------
@@ -42,6 +44,7 @@ def grad_cam(model, X):
             "Grad-CAM needs feature maps that lead to one decision, and the robust network has "
             "several: use occlusion."
         )
+    check_arrays(X, shape=model.input_shape[1:])
     X = tf.constant(X, tf.float32)
     branches = [(model, X)]
     if _is_better(model):
@@ -96,15 +99,26 @@ def occlusion(model, X, patch=None, step=None):
     (n, size, size) float32 in [0, 1]
         Scaled as by `grad_cam`.
 
+    Raises
+    ------
+    ValueError
+        If `X` has another shape or values outside [0, 1], or some pixels would never be covered.
+
     Examples
     --------
     >>> from xraylib.model import build_model
     >>> occlusion(build_model(), np.zeros((2, 28, 28, 1), np.float32), step=7).shape
     (2, 28, 28)
     """
+    check_arrays(X, shape=model.input_shape[1:])
     size = X.shape[1]
     patch = patch or max(size // 4, 1)
     step = step or max(size // 14, 1)
+    if not 0 < step <= patch <= size:
+        raise ValueError(
+            f"A patch of {patch} that moves by {step} does not cover {size} pixels: give a step of "
+            "at most the patch, and a patch of at most the image."
+        )
     log_odds_of = _log_odds_of(model)
     before = log_odds_of(X)
     mean = X.mean((1, 2, 3), keepdims=True)

@@ -268,6 +268,8 @@ STUDIES = {
 
 def main(names):
     """Measure what is missing of the named studies, or of all."""
+    if unknown := [name for name in names if name not in STUDIES]:
+        sys.exit(f"{unknown[0]!r} is no study: they are {', '.join(STUDIES)}.")
     splits = data.load_splits()
     for name in names or STUDIES:
         images = splits

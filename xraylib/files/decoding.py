@@ -189,9 +189,15 @@ def _upright(image, box=None):
         values = np.asarray(image, np.float32)
         if not np.isfinite(values).all():
             raise ValueError("some pixels are not numbers")
-        white = 65535 if image.mode.startswith("I") else (255 if values.max() > 1 else 1)
-        if white == 65535 and 255 < values.max() < 4096:
-            raise ValueError("12-bit values in 16 bits would be black: scale them to 65535 first")
+        largest = values.max()
+        white = 65535 if image.mode.startswith("I") else (255 if largest > 1 else 1)
+        if white == 65535 and 0 < largest < 4096:
+            bits = 8 if largest < 256 else 12
+            raise ValueError(
+                f"{bits}-bit values in 16 bits would be black: scale them to 65535 first"
+            )
+        if largest > white:
+            raise ValueError(f"values above {white} would be white: scale them to {white} first")
         image = Image.fromarray(
             (values / np.float32(white) * 255 + 0.5).clip(0, 255).astype(np.uint8)
         )

@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 from filelock import FileLock
@@ -117,9 +118,12 @@ def atomic_write(path, data):
     b'whole'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(data)
-    partial.replace(path)
+    partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")  # two may write at once
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def sha256(path):
@@ -235,14 +239,15 @@ def cached(name, key, make):
 def _fill(folder, make):
     """Make a cache entry under another name and rename it when it is whole."""
     partial = folder.with_name(f".{folder.name}.partial")
-    for leftover in (folder, partial):
-        shutil.rmtree(leftover, ignore_errors=True)
+    shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
         make(partial)
         files = [path for path in sorted(partial.rglob("*")) if path.is_file()]
         manifest = {path.relative_to(partial).as_posix(): sha256(path) for path in files}
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
+        # Not before: what could not be read may be whole, its disk away for a moment.
+        shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     except Exception as error:
         # Libraries word a full disk in many ways (NumPy: "requested and written"), so ask the disk.

@@ -4,7 +4,7 @@ import filecmp
 import re
 import stat
 import zipfile
-import zlib
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from datasets import ClassLabel, Dataset, Features, Value
@@ -12,6 +12,7 @@ from datasets import Image as ImageFeature
 
 from xraylib import CLASSES
 from xraylib.files import store
+from xraylib.sources.download import reason
 
 FEATURES = Features(
     {
@@ -160,25 +161,38 @@ def unpack(archive, folder):
     FileNotFoundError: ...
     """
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with _damage_named(archive):
+            opened = zipfile.ZipFile(archive)
+        with opened:
             check_members(archive, opened.infolist())
             for member in opened.infolist():
                 *_, class_name, name = "", "", *PurePosixPath(member.filename).parts
                 hidden = name.startswith(".") or "__MACOSX" in member.filename
                 if member.is_dir() or hidden or not class_name:
                     continue
+                with _damage_named(archive):
+                    content = opened.read(member)
                 (folder / class_name).mkdir(parents=True, exist_ok=True)
                 with open(folder / class_name / name, "xb") as file:
-                    file.write(opened.read(member))
+                    file.write(content)
     except FileExistsError as error:
         raise ValueError(
             f"{archive}: {'/'.join(Path(error.filename).parts[-2:])} is in it twice. Keep one."
         ) from None
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
-        raise ValueError(
-            f"{archive}: cannot be read as a zip ({error}). Fetch or pack it again."
-        ) from error
     _list_files(folder, archive)
+
+
+@contextmanager
+def _damage_named(archive):
+    """Raise ValueError for whatever goes wrong when a zip is read, but that it is not there."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # damaged files raise almost anything
+        raise ValueError(
+            f"{archive}: cannot be read as a zip ({reason(error)}). Fetch or pack it again."
+        ) from error
 
 
 def check_members(archive, members):
@@ -240,7 +254,7 @@ def _list_files(folder, called=None):
     }
     if not files and (folder / EMPTY).is_file():
         return []
-    check_classes(called, {name: len(paths) for name, paths in files.items()})
+    _check_classes(called, {name: len(paths) for name, paths in files.items()})
     if deeper := [path for name in CLASSES for path in files[name] if path.is_dir()]:
         raise ValueError(
             f"{called}: {deeper[0].parent.name}/ has a folder, {deeper[0].name}/. Put its images "
@@ -249,29 +263,8 @@ def _list_files(folder, called=None):
     return [path for name in CLASSES for path in files[name]]
 
 
-def check_classes(place, counts):
-    """Raise unless the classes are NORMAL and PNEUMONIA, neither of them empty.
-
-    Parameters
-    ----------
-    place : Path or str
-        What the error calls it.
-    counts : dict of str to int
-        Number of images in each class folder.
-
-    Raises
-    ------
-    ValueError
-        If a class is unknown or empty.
-    FileNotFoundError
-        If a class is missing.
-
-    Examples
-    --------
-    >>> check_classes("train", {"NORMAL": 3, "PNEUMONIA": 0})
-    Traceback (most recent call last):
-    ValueError: train: the class folder PNEUMONIA/ is empty. Put its images there.
-    """
+def _check_classes(place, counts):
+    """Raise an error unless the classes are NORMAL and PNEUMONIA, neither of them empty."""
     if unknown := sorted(set(counts) - set(CLASSES)):
         fix = "Only NORMAL/ and PNEUMONIA/ belong here."
         if unknown[0].upper() in CLASSES:
