@@ -284,12 +284,12 @@ def parts_of(model, X):
     }
 
 
-def tiles_of(pictures, n, seed=0):
+def tiles_of(images, n, seed=0):
     """Cut square tiles of 100 to 400 pixels out of pictures, out of each in turn.
 
     Parameters
     ----------
-    pictures : list of array
+    images : list of array
     n : int
     seed : int
 
@@ -305,12 +305,12 @@ def tiles_of(pictures, n, seed=0):
     rng = np.random.default_rng(seed)
     tiles = []
     for number in range(n):
-        picture = pictures[number % len(pictures)]
-        height, width = picture.shape[:2]
+        image = images[number % len(images)]
+        height, width = image.shape[:2]
         side = min(int(rng.integers(100, 400)), height, width)
         top = int(rng.integers(height - side + 1))
         left = int(rng.integers(width - side + 1))
-        tiles.append(preprocess_image(picture[top : top + side, left : left + side], SIZE))
+        tiles.append(preprocess_image(image[top : top + side, left : left + side], SIZE))
     return np.stack(tiles)
 
 
