@@ -68,12 +68,31 @@ def confusion(y, p, threshold=0.5):
     >>> confusion([0, 0, 1], [0.1, 0.7, 0.8]).tolist()
     [[1, 1], [0, 1]]
     """
-    _check_probabilities(y, p)
+    check_probabilities(y, p)
     return metrics.confusion_matrix(y, np.asarray(p) >= threshold, labels=[0, 1])
 
 
-def _check_probabilities(y, p):
-    """Raise ValueError unless each image has a probability: NaN would count as NORMAL."""
+def check_probabilities(y, p):
+    """Raise an error unless each image has a probability: NaN would count as NORMAL.
+
+    Parameters
+    ----------
+    y : array_like of int, (n,)
+        True labels.
+    p : array_like of float, (n,)
+        Probabilities of PNEUMONIA.
+
+    Raises
+    ------
+    ValueError
+        If `p` has another shape than `y`, or NaN.
+
+    Examples
+    --------
+    >>> check_probabilities([0, 1], [0.2, np.nan])
+    Traceback (most recent call last):
+    ValueError: images: 2, probabilities: 1. Leave out the images without one.
+    """
     count = np.sum(~np.isnan(p))
     if np.shape(p) != np.shape(y) or count < np.size(p):
         raise ValueError(
@@ -137,7 +156,7 @@ def weighted_metrics(y, p, weights, threshold=0.5):
     >>> weighted_metrics([0, 1], [0.2, 0.4], [[1, 1], [3, 1]])["accuracy"].tolist()
     [0.5, 0.75]
     """
-    _check_probabilities(y, p)
+    check_probabilities(y, p)
     y = np.asarray(y)
     p = np.asarray(p, float)
     weights = np.asarray(weights, float)

@@ -5,7 +5,7 @@ import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
-from xraylib.evaluation import _check_probabilities, cross_entropy, wilson_interval
+from xraylib.evaluation import check_probabilities, cross_entropy, wilson_interval
 
 
 def reliability(y, p, bins=10):
@@ -38,7 +38,7 @@ def reliability(y, p, bins=10):
     >>> table[["predicted", "observed", "images"]].to_dict("index")[0.95]
     {'predicted': 0.975, 'observed': 1.0, 'images': 2}
     """
-    _check_probabilities(y, p)
+    check_probabilities(y, p)
     numbers = np.minimum((np.asarray(p) * bins).astype(int), bins - 1)
     table = pd.DataFrame(
         {"predicted": p, "observed": y, "images": 1, "bin": (numbers + 0.5) / bins}

@@ -23,7 +23,7 @@ from xraylib.beyond.controls import gray_level_features, make_controls
 from xraylib.beyond.insertion import teach_insertion
 from xraylib.beyond.quick import train_quick_model
 from xraylib.beyond.residual import train_better_model
-from xraylib.beyond.robust import ask, build_looking, resize, train_robust_model
+from xraylib.beyond.robust import ask, build_looking, resize, train_robust_model, unfamiliarity
 from xraylib.beyond.study import RESULTS, predict_logistic, write_table
 from xraylib.beyond.teaching import draw_teachers
 from xraylib.cached import load_arrays, load_trained
@@ -135,7 +135,7 @@ def study_refusal(splits):
     for seed in range(3):
         model, _ = load_trained(train_robust_model, *arrays[:4], seed=seed)
         for name, X in sets.items():
-            refused = int((parts_of(model, X)["unfamiliar"] > 1).sum())
+            refused = int((unfamiliarity(model, X) > 1).sum())
             rows.append({"set": name, "images": len(X), "seed": seed, "refused": refused})
     write_table(RESULTS / "refusal.csv", pd.DataFrame(rows))
 
@@ -160,13 +160,9 @@ def study_framing(splits):
         "NIH, cropped": (resize(X_nih[:, middle], SIZE), y_nih),
         "original test folder, 28×28 enlarged": (resize(original, SIZE), y_original),
     }
-    table = _table(sets)
-    patients = [data.patient_of(file) for file in splits["validation"]["file_name"]]
-    for name, rows in table.groupby("set").groups.items():
-        if name.startswith("NIH"):
-            table.loc[rows, ["patient", "rsna_class"]] = nih[["patient", "rsna_class"]].to_numpy()
-        if name.startswith("validation"):
-            table.loc[rows, "patient"] = patients
+    table = _table(sets, nih)
+    patients = [data.patient_of(name) for name in splits["validation"]["file_name"]]
+    table.loc[table["set"].str.startswith("validation"), "patient"] = 2 * patients
     X = np.concatenate([X for X, _ in sets.values()])
     for seed in range(3):
         model, _ = load_trained(train_robust_model, *arrays, seed=seed)
@@ -192,9 +188,8 @@ def study_controls(splits):
         "original test folder": (resize(original[0], 64), original[1]),
         "NIH": (nih_images(nih, 64), nih_classes(nih)),
     }
-    table = _table(sets)
+    table = _table(sets, nih)
     is_nih = (table["set"] == "NIH").to_numpy()
-    table.loc[is_nih, ["patient", "rsna_class"]] = nih[["patient", "rsna_class"]].to_numpy()
 
     # The controls of the training images and of all others; labels that mean nothing; hospitals.
     y = train[1]
@@ -351,11 +346,16 @@ def folder():
     return path
 
 
-def _table(sets):
-    """Begin a table of some sets' images, with their labels."""
+def _table(sets, nih):
+    """Begin a table of some sets' images, with their labels and what is known of the NIH's."""
     labels = [y for _, y in sets.values()]
     names = np.repeat(list(sets), [len(y) for y in labels])
-    return pd.DataFrame({"set": names, "label": np.concatenate(labels)})
+    table = pd.DataFrame({"set": names, "label": np.concatenate(labels)})
+    known = ["patient", "rsna_class"]
+    for name in sets:
+        if name.startswith("NIH"):
+            table.loc[names == name, known] = nih[known].to_numpy()
+    return table
 
 
 def _ask(train, arrays, X, seed):

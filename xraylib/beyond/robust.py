@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from xraylib.beyond import calibration, insertion, residual, segmentation, teaching, training, unet
+from xraylib.beyond import insertion, residual, segmentation, teaching, unet
 from xraylib.beyond.insertion import teach_insertion
 from xraylib.beyond.residual import train_better_model
 from xraylib.beyond.segmentation import WEIGHTS, load_network
@@ -147,10 +147,8 @@ def train_robust_model(
 # What else decides the trained network, for `xraylib.cached.load_trained`.
 train_robust_model.made_of = (
     WEIGHTS,
-    *(
-        Path(module.__file__)
-        for module in (calibration, insertion, residual, segmentation, teaching, training, unet)
-    ),
+    *train_better_model.made_of,
+    *(Path(module.__file__) for module in (insertion, residual, segmentation, teaching, unet)),
 )
 
 
