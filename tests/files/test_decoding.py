@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageOps
@@ -276,6 +276,7 @@ images_in_memory = st.one_of(
 
 
 @settings(max_examples=150, deadline=None)
+@example(np.float32([[-1e37]]), 1)  # times 255 it is beyond float32
 @given(images_in_memory, st.integers(1, 64))
 def test_any_image_is_an_array_or_an_error(image, size):
     would_be_black = image.dtype == np.uint16 and 0 < image.max() < 4096

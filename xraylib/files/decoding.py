@@ -198,9 +198,8 @@ def _upright(image, box=None):
             )
         if largest > white:
             raise ValueError(f"values above {white} would be white: scale them to {white} first")
-        image = Image.fromarray(
-            (values / np.float32(white) * 255 + 0.5).clip(0, 255).astype(np.uint8)
-        )
+        shown = values.clip(0) / np.float32(white)
+        image = Image.fromarray((shown * 255 + 0.5).astype(np.uint8))
     elif image.has_transparency_data:
         black = Image.new("RGBA", image.size, "black")
         image = Image.alpha_composite(black, image.convert("RGBA")).convert("RGB")
