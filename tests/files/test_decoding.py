@@ -280,7 +280,7 @@ images_in_memory = st.one_of(
 @given(images_in_memory, st.integers(1, 64))
 def test_any_image_is_an_array_or_an_error(image, size):
     would_be_black = image.dtype == np.uint16 and 0 < image.max() < 4096
-    would_be_white = image.dtype == np.float32 and image.max() > 255
+    would_be_white = image.dtype == np.float32 and (image.max() > 255 or 1 < image.max() < 2)
     refused = would_be_black or would_be_white or not np.isfinite(image).all()
     try:
         result = preprocess_image(Image.fromarray(image), size)
@@ -316,9 +316,12 @@ def test_8_or_12_bits_in_16_are_refused_and_not_black(bits, largest):
         preprocess_image(encoded(Image.fromarray(values), "PNG"))
 
 
-@pytest.mark.parametrize(("kind", "white"), [(np.float32, 255), (np.int32, 65535)])
-def test_values_above_white_are_refused_and_not_white(kind, white):
-    values = np.linspace(0, 2 * white, 81).astype(kind).reshape(9, 9)
+@pytest.mark.parametrize(
+    ("kind", "white", "largest"),
+    [(np.float32, 1, 1.001), (np.float32, 255, 510), (np.int32, 65535, 131070)],
+)
+def test_values_above_white_are_refused_and_neither_white_nor_black(kind, white, largest):
+    values = np.linspace(0, largest, 81).astype(kind).reshape(9, 9)
     with pytest.raises(ValueError, match=f"values above {white} would be white: scale them to"):
         preprocess_image(encoded(Image.fromarray(values), "TIFF"))
 
