@@ -87,6 +87,16 @@ def test_a_network_without_a_sigmoid_is_asked_for_its_outputs():
     assert np.allclose(predict_proba(model, X), 1 / (1 + np.exp(logits[:, 0] - logits[:, 1])))
 
 
+def test_a_functional_network_with_sigmoids_is_asked_for_its_logits():
+    inputs = keras.Input((2, 2, 1))
+    flat = keras.layers.Flatten()(inputs)
+    both = keras.layers.Concatenate()([flat, flat**2])
+    model = keras.Model(inputs, keras.layers.Dense(2, activation="sigmoid")(both))
+    X = np.random.default_rng(0).random((3, 2, 2, 1), np.float32)
+    odds = [p / (1 - p) for p in model.predict(X, verbose=0).T]
+    assert np.allclose(predict_proba(model, X), odds[1] / (odds[0] + odds[1]), atol=1e-6)
+
+
 def test_the_answer_does_not_depend_on_the_batch(trained, toy_images):
     X = np.concatenate([toy_images[0]] * 5)  # more than one batch
     together = predict_proba(trained[0], X)

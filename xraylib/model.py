@@ -183,9 +183,8 @@ def logits_of(model, x):
     >>> logits_of(build_model(), tf.zeros((3, 28, 28, 1))).shape.as_list()
     [3, 2]
     """
-    *body, last = model.layers
+    last = model.layers[-1]
     if getattr(last, "activation", None) is not keras.activations.sigmoid:
         return model(x, training=False)
-    for layer in body:
-        x = layer(x)
-    return x @ last.kernel + last.bias
+    body = keras.Model(model.inputs, last.input)
+    return body(x, training=False) @ last.kernel + last.bias
