@@ -190,6 +190,7 @@ def _upright(image, box=None):
         if not np.isfinite(values).all():
             raise ValueError("some pixels are not numbers")
         largest = values.max()
+        # On a scale to 1 a resized image may overshoot: that is refused, not taken for 255.
         white = 65535 if image.mode.startswith("I") else (255 if largest >= 2 else 1)
         if white == 65535 and 0 < largest < 4096:
             bits = 8 if largest < 256 else 12
