@@ -52,7 +52,7 @@ def test_it_has_at_most_a_million_parameters(size):
     looking = build_looking(size)
     crop, whole, _, (_, features) = looking.output_shape
     assert crop == whole == (None, 28, 28, 1)
-    experts = build(28).count_params() + build(28, small=True).count_params()
+    experts = build(28).count_params() + 2 * build(28, small=True).count_params()
     assert looking.count_params() + experts + 3 * features < 1_000_000
 
 
@@ -104,6 +104,10 @@ def test_a_table_of_files_says_which_are_unfamiliar(model):
 def test_a_table_of_another_network_has_no_such_column():
     files = sorted((prepare("phantom") / "test").rglob("*.jpg"))[:2]
     assert list(predict_files(build_model(), files)) == ["file", "probability"]
+
+
+def test_no_image_is_asked_about(model):
+    assert unfamiliarity(model, np.empty((0, 48, 48, 1), np.float32)).shape == (0,)
 
 
 def test_another_network_does_not_know_what_is_unfamiliar():

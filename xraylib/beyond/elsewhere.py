@@ -261,7 +261,7 @@ def parts_of(model, X):
     Returns
     -------
     dict of (n,) float32
-        Probabilities of PNEUMONIA by ``robust``, the whole, ``home``, its two home experts alone,
+        Probabilities of PNEUMONIA by ``robust``, the whole, ``home``, its home experts alone,
         and ``unets``, its U-Nets alone; ``inserted``, in [0, 1], the opacity that the U-Nets mark;
         ``unfamiliar``, see `xraylib.beyond.robust.unfamiliarity`, at most 999.
     """

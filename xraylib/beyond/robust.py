@@ -1,9 +1,9 @@
 """The robust network: at home it uses what the hospital's labels taught, elsewhere above all what
 opacities of phantoms taught, and it knows how unlike its training images an image is.
 
-At home two better networks answer, trained on the hospital's images and on phantoms: one sees the
-lungs, cropped, the other the whole image, with all that is this hospital's habit. Elsewhere they
-count for a fifth, and a U-Net that marks opacities in the crop for the rest: no patient's opacity
+At home three better networks answer, trained on the hospital's images and on phantoms: one sees the
+lungs, cropped, two the whole image, with all that is this hospital's habit. Elsewhere they count
+for a fifth, and a U-Net that marks opacities in the crop for the rest: no patient's opacity
 has taught it, only those of phantoms, in phantoms and inserted into this hospital's normal images.
 What decides between them is how unlike the training images an image is: a linear discriminant of
 what both U-Nets see in it, fitted on the training images and, for what is unlike them, on phantoms
@@ -28,6 +28,9 @@ from xraylib.quiet import keras, layers, ops, tf
 REFUSED = 0.01  # proportion of the validation images whose unfamiliarity is above 1
 STRONGEST = 0.10  # proportion of a crop's pixels whose mean opacity is what the U-Nets answer
 ELSEWHERE = 0.8  # weight of the U-Nets' answer where an image is refused
+#: The home experts: name, which view each sees (0 is the crop, 1 the whole image), what is added to
+#: the seed. The second of the whole image makes all of them surer (an ensemble).
+HOME = (("crop", 0, 0), ("whole", 1, 0), ("again", 1, 1000))
 SEEN = (1, 3, 5, 7, 9, 11, 13)  # of the U-Nets' layers, from 0: whose feature maps are looked at
 PENALTY = 5e-5  # inverse strength of the ridge penalty on the discriminant
 
@@ -45,7 +48,7 @@ def train_robust_model(
         0 is NORMAL, 1 is PNEUMONIA.
     seed : int
     epochs : int, optional
-        Of both home experts, see `train_better_model`.
+        Of each home expert, see `train_better_model`.
     phantoms : int, optional
         That all networks see besides the hospital's images.
     checkpoint_dir : Path, optional
@@ -57,7 +60,7 @@ def train_robust_model(
         From (n, size, size, 1) to two logits, for `xraylib.model.predict_proba` and
         `unfamiliarity`.
     history : dict of lists of float
-        That of the home expert that sees the whole image.
+        That of the last home expert, which sees the whole image.
 
     Raises
     ------
@@ -100,26 +103,25 @@ def train_robust_model(
     looking = build_looking(size, marking)
     *views, _, seen = ask(looking, X)
     *views_validation, _, seen_validation = ask(looking, X_validation)
-    *views_phantoms, opacity_phantoms, seen_phantoms = ask(looking, X_phantoms)
+    *views_phantoms, _, seen_phantoms = ask(looking, X_phantoms)
 
-    # The home experts, one for the crop and a smaller one for the whole image: the hospital's
-    # labels, and those of the phantoms.
+    # The home experts, smaller for the whole image: the hospital's labels, and the phantoms'.
     y_home = np.concatenate([y, y_phantoms])
     experts = []
     logits = 0
-    for i, name in enumerate(("crop", "whole")):
+    for name, view, more in HOME:
         expert, history = train_better_model(
-            np.concatenate([views[i], views_phantoms[i]]),
+            np.concatenate([views[view], views_phantoms[view]]),
             y_home,
-            views_validation[i],
+            views_validation[view],
             y_validation,
-            seed=seed,
+            seed=seed + more,
             epochs=epochs,
-            small=True if name == "whole" else None,
+            small=None if name == "crop" else True,
             checkpoint_dir=checkpoint_dir and Path(checkpoint_dir) / name,
         )
         experts.append(expert)
-        logits = logits + ask(expert, views_validation[i])[0]
+        logits = logits + ask(expert, views_validation[view])[0]
 
     # What is like the training images, children among the phantoms too; and what is not: adults,
     # the training images in any framing, and upside down.
@@ -132,14 +134,17 @@ def train_robust_model(
         seen_validation,
     )
 
-    # From log odds to the answer, at home fitted on the validation images, elsewhere on phantoms:
-    # those that taught, so that it is surer of itself than it should be.
-    # Both home experts count alike: by the validation images alone, which share the hospital's
-    # habits, the whole image would count for nearly everything.
+    # From log odds to the answer: elsewhere fitted on phantoms that have taught nothing, at home on
+    # the validation images. All home experts count alike: by those images alone, which share the
+    # hospital's habits, the crop would count for next to nothing.
+    others = draw_teachers(phantoms // 2, 3000 + seed)
+    opacity = ask(looking, resize(others[..., :1] / np.float32(255), size))[2]
+    elsewhere = _fit(opacity, others[..., 2].max((1, 2)) // 255)
     at_home = _fit(logits[:, 1] - logits[:, 0], y_validation)
-    elsewhere = _fit(opacity_phantoms, y_phantoms)
     *views, opacity, features = looking.output
-    home = experts[0](views[0]) + experts[1](views[1])
+    home = layers.Add()(
+        [expert(views[view]) for expert, (_, view, _) in zip(experts, HOME, strict=True)]
+    )
     answer = Choose(at_home, elsewhere, name="choose")([home, opacity, distance(features)])
     return keras.Model(looking.input, answer), history
 
@@ -183,7 +188,7 @@ def unfamiliarity(model, X):
         raise ValueError("Only a network from train_robust_model knows how unfamiliar an image is.")
     check_arrays(X, shape=model.input_shape[1:])
     distance = keras.Model(model.input, model.get_layer("unfamiliarity").output)
-    return ask(distance, X)[0]
+    return ask(distance, X)[0] if len(X) else np.empty(0, np.float32)
 
 
 def knows_unfamiliar(model):
