@@ -178,8 +178,23 @@ def test_a_sensitivity_that_cannot_be_is_refused(y, sensitivity):
         evaluation.threshold_for_sensitivity(y, [0.2, 0.8], sensitivity)
 
 
-@pytest.mark.parametrize("p", [[0.2, np.nan], [0.2]])
-@pytest.mark.parametrize("measure", [evaluation.metrics_at, evaluation.confusion])
-def test_an_image_without_a_probability_is_left_out_by_whoever_asks(measure, p):
-    with pytest.raises(ValueError, match="images: 2, probabilities: 1. Leave out the images"):
+@pytest.mark.parametrize(
+    "measure",
+    [
+        evaluation.metrics_at,
+        evaluation.confusion,
+        evaluation.threshold_for_sensitivity,
+        evaluation.most_confident_errors,
+    ],
+)
+@pytest.mark.parametrize(
+    ("p", "message"),
+    [
+        ([0.2, np.nan], "images: 2, probabilities: 1. Leave out the images"),
+        ([0.2], "images: 2, probabilities: 1. Leave out the images"),
+        ([-3.1, 2], "from -3.1 to 2: turn logits"),
+    ],
+)
+def test_what_is_no_probability_is_refused(measure, p, message):
+    with pytest.raises(ValueError, match=message):
         measure([0, 1], p)

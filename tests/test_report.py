@@ -76,3 +76,13 @@ def test_a_link_to_another_file_leads_into_the_repository(written):
 def test_a_widget_becomes_its_figure_and_a_line_that_says_so(written):
     text = page(written, "05_evaluation.html").main.text
     assert "In JupyterLab this figure has sliders" in text
+
+
+def test_a_link_leads_to_its_page_through_a_link_to_the_checkout(tmp_path, phantoms):
+    (tmp_path / "checkout").symlink_to(FOLDER)
+    few = {name: split.select(range(0, len(split), 20)) for name, split in phantoms.items()}
+    paths = [tmp_path / "checkout" / path.relative_to(FOLDER) for path in EXECUTED]
+    executed = {path: (nbformat.read(path, as_version=4), 1.0) for path in paths}
+    report.write_report(executed, type(phantoms)(few), tmp_path / "report")
+    body = page(tmp_path / "report", f"{EXECUTED[2].stem}.html").main
+    assert "05_evaluation.html" in {a["href"] for a in body("a", href=True)}

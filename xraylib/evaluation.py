@@ -73,7 +73,8 @@ def confusion(y, p, threshold=0.5):
 
 
 def check_probabilities(y, p):
-    """Raise an error unless each image has a probability: NaN would count as NORMAL.
+    """Raise an error unless each image has a probability: NaN would count as NORMAL, and log
+    odds would pass for probabilities.
 
     Parameters
     ----------
@@ -85,7 +86,7 @@ def check_probabilities(y, p):
     Raises
     ------
     ValueError
-        If `p` has another shape than `y`, or NaN.
+        If `p` has another shape than `y`, NaN, or a value outside [0, 1].
 
     Examples
     --------
@@ -97,6 +98,11 @@ def check_probabilities(y, p):
     if np.shape(p) != np.shape(y) or count < np.size(p):
         raise ValueError(
             f"images: {np.size(y)}, probabilities: {count}. Leave out the images without one."
+        )
+    if np.size(p) and (np.min(p) < 0 or np.max(p) > 1):
+        raise ValueError(
+            f"Probabilities lie in [0, 1], these from {np.min(p):g} to {np.max(p):g}: turn logits "
+            "into probabilities with predict_proba."
         )
 
 
@@ -309,13 +315,15 @@ def threshold_for_sensitivity(y, p, sensitivity=0.99):
     Raises
     ------
     ValueError
-        If `sensitivity` is not above 0 and at most 1, or no image is PNEUMONIA.
+        If `sensitivity` is not above 0 and at most 1, no image is PNEUMONIA, or
+        `check_probabilities` refuses `p`.
 
     Examples
     --------
     >>> threshold_for_sensitivity([0, 1, 1, 1, 1], [0.9, 0.2, 0.4, 0.6, 0.8], 0.75)
     0.4
     """
+    check_probabilities(y, p)
     positives = np.sort(np.asarray(p)[np.asarray(y) == 1])
     if not 0 < sensitivity <= 1 or not len(positives):
         raise ValueError(
@@ -426,6 +434,7 @@ def most_confident_errors(y, p, count=8):
     >>> most_confident_errors([0, 0, 1], [0.6, 0.9, 0.8]).tolist()
     [1, 0]
     """
+    check_probabilities(y, p)
     margin = np.asarray(p) - 0.5
     wrong = np.flatnonzero((margin >= 0) != np.asarray(y))
     return wrong[np.argsort(-np.abs(margin[wrong]), kind="stable")][:count]

@@ -73,19 +73,20 @@ def write_report(executed, splits, folder):
     >>> write_report({}, data.load_splits("phantom"), Path(mkdtemp())).index.tolist()
     ['train', 'validation', 'test']
     """
-    pages = {path: f"{path.stem}.html" for path in executed}
+    pages = {path.resolve(): f"{path.stem}.html" for path in executed}
     links = []
     figures = []
     for path, (notebook, seconds) in executed.items():
         # A page for the notebook, with links to other pages or to files of the repository
         title = _title(notebook)
+        name = pages[path.resolve()]
         body = LINK.sub(
             lambda link, path=path: _moved(path, link[1], pages, folder), _body(notebook)
         )
-        atomic_write(folder / pages[path], _page(title, body))
+        atomic_write(folder / name, _page(title, body))
 
         # Its line and its figures on the first page
-        links.append(f'<li><a href="{pages[path]}">{title}</a>, {seconds:.0f}&nbsp;s</li>')
+        links.append(f'<li><a href="{name}">{title}</a>, {seconds:.0f}&nbsp;s</li>')
         for _, output in tagged_figures(notebook):
             shown = output.metadata["image/png"]
             figures.append(
@@ -93,7 +94,7 @@ def write_report(executed, splits, folder):
                     png=output.data["image/png"].replace("\n", ""),
                     alt=html.escape(shown["alt"]),
                     width=shown["width"],
-                    page=pages[path],
+                    page=name,
                     title=title,
                 )
             )
@@ -184,7 +185,7 @@ def _title(notebook):
 def _moved(path, link, pages, folder):
     """Return where a link of a notebook leads from the folder of the report."""
     target = (path.parent / link).resolve()
-    return pages.get(target) or Path(os.path.relpath(target, folder)).as_posix()
+    return pages.get(target) or Path(os.path.relpath(target, folder.resolve())).as_posix()
 
 
 def _body(notebook):

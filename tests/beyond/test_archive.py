@@ -1,11 +1,13 @@
 """An archive on a cluster: equal to one machine, and nothing lost on the way."""
 
+import errno
 import os
 import signal
 import sys
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from unittest.mock import Mock
 
 import fsspec
 import numpy as np
@@ -16,7 +18,9 @@ from distributed import Client, LocalCluster
 from xraylib.__main__ import main
 from xraylib.beyond import archive, predict_files
 from xraylib.beyond.archive import list_files, predict_archive
+from xraylib.files import decoding
 from xraylib.model import build_model
+from xraylib.quiet import keras
 
 QUIET = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
@@ -169,6 +173,15 @@ def test_a_disk_that_is_away_ends_the_run(model_path, out, threads, tmp_path, mo
         predict_archive(model_path, tmp_path / "list.txt", out, client=threads)
 
 
+def test_a_disk_that_fails_ends_the_run(model_path, out, threads, tmp_path, png, monkeypatch):
+    monkeypatch.setattr(archive, "PART_SIZE", 200)
+    monkeypatch.setattr(decoding, "_content", Mock(side_effect=OSError(errno.EIO, "no disk")))
+    (tmp_path / "chest.png").write_bytes(png(0))
+    (tmp_path / "list.txt").write_text(f"{tmp_path}/chest.png\n" * 150)
+    with pytest.raises(OSError, match="None of 150 files can be read, the first .*no disk"):
+        predict_archive(model_path, tmp_path / "list.txt", out, client=threads)
+
+
 # Interrupted and started again
 
 
@@ -215,6 +228,21 @@ def test_a_result_among_its_files_is_refused(model_path, files, threads):
     with pytest.raises(ValueError, match=r"out lies in .*files: give a folder .* outside it\."):
         predict_archive(model_path, files, files / "out", client=threads)
     assert not (files / "out").exists()
+
+
+def test_a_glob_that_covers_its_result_is_read_without_it(model, model_path, files, threads):
+    out = files / "result"
+    for _ in range(2):
+        predict_archive(model_path, files / "**" / "*", out, client=threads)
+    assert_same(out, predict_files(model, sorted(files.rglob("*.png"))))
+
+
+def test_a_network_that_cannot_answer_leaves_the_folder_free(model_path, files, out, threads):
+    keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten()]).save(model_path)
+    with pytest.raises(ValueError, match="two"):
+        predict_archive(model_path, files, out, client=threads)
+    build_model().save(model_path)
+    predict_archive(model_path, files, out, client=threads)
 
 
 def test_what_is_no_network_is_an_error(files, out, threads, tmp_path):
@@ -286,10 +314,12 @@ def test_a_list_is_read_in_its_order(suffix, tmp_path):
 
 
 def test_a_list_is_read_lazily(tmp_path):
-    (tmp_path / "list.csv").write_text("file\n" + "chest.png\n" * 100_000)
+    content = b"file\n" + b"chest.png\n" * 100_000
+    (tmp_path / "list.csv").write_bytes(content + b"\xff.png\n")  # its end is no UTF-8
     names = list_files(tmp_path / "list.csv")
     assert next(names) == "chest.png"
-    names.close()
+    with pytest.raises(ValueError, match="list.csv: cannot be read as a list"):
+        list(names)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
@@ -324,11 +354,13 @@ def test_files_in_memory(model, model_path, files, out, threads):
 def test_files_of_a_web_server(model, model_path, files, out, processes, tmp_path):
     handler = partial(QuietHandler, directory=files)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, args=[0.02]).start()
+        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
         urls = [f"http://127.0.0.1:{server.server_port}/{n}.png" for n in range(10)]
         pd.DataFrame({"file": [*urls, f"{urls[0]}x"]}).to_parquet(tmp_path / "list.parquet")
-        predict_archive(model_path, tmp_path / "list.parquet", out, client=processes)
-        server.shutdown()
+        try:
+            predict_archive(model_path, tmp_path / "list.parquet", out, client=processes)
+        finally:
+            server.shutdown()
     table = pd.read_parquet(out)
     expected = predict_files(model, [files / f"{n}.png" for n in range(10)])
     assert np.allclose(table["probability"][:10], expected["probability"], atol=1e-6)

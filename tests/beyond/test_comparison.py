@@ -52,3 +52,8 @@ def test_a_paired_difference_is_known_better_than_an_unpaired_one():
         )
     ]
     assert widths[0] < widths[1] / 2
+
+
+def test_an_image_without_a_probability_is_refused():
+    with pytest.raises(ValueError, match="images: 2, probabilities: 1"):
+        comparison.mcnemar([0, 1], [0.2, 0.7], [0.2, np.nan])

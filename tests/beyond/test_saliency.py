@@ -99,7 +99,9 @@ def test_maps_of_what_is_no_image_are_refused(method):
         method(build_model(), np.full((1, 28, 28, 1), 255, np.float32))
 
 
-@pytest.mark.parametrize(("patch", "step"), [(2, 7), (1, None), (29, 7), (7, -1)])
+@pytest.mark.parametrize(
+    ("patch", "step"), [(2, 7), (1, None), (29, 7), (7, -1), (0, None), (7, 0)]
+)
 def test_patches_that_leave_pixels_out_are_refused(patch, step):
     with pytest.raises(ValueError, match="does not cover 28 pixels: give a step of at most"):
         occlusion(build_model(), np.zeros((1, 28, 28, 1), np.float32), patch, step)

@@ -25,7 +25,7 @@ def fetch(hub_server, tmp_path, monkeypatch):
     def call(fault="", content=SMALL, **stated):
         server.archives[NAME] = content
         server.fault = fault
-        monkeypatch.setattr(download, "SECONDS", 0.3 if fault in SLOW else 7.5)
+        monkeypatch.setattr(download, "SECONDS", 2 if fault in SLOW else 7.5)
         digest = hashlib.sha256(content).hexdigest()
         stated = stated or {"size": len(content), "sha256": digest}
         return download.download(server.file_url(NAME), tmp_path / "file.zip", **stated)

@@ -4,6 +4,7 @@ import io
 import shutil
 import struct
 import zipfile
+from itertools import product
 
 import numpy as np
 import pytest
@@ -98,6 +99,26 @@ def test_an_unknown_class_in_a_zip_is_named(zips, zipped):
         data.load_splits(zips)
 
 
+def test_what_lies_beside_the_classes_of_a_zip_is_left(zips, png):
+    """Names as some programs of Windows write them, too: with backslashes."""
+    with zipfile.ZipFile(zips / "valid.zip", "w") as archive:
+        for name in ("set/README.txt", "set\\Thumbs.db", "set\\NORMAL\\", "notes.txt"):
+            archive.writestr(name, b"")
+        for number, name in enumerate(("set\\NORMAL\\1.png", "set/PNEUMONIA/1.png")):
+            archive.writestr(name, png(number))
+    assert data.load_splits(zips)["validation"]["label"][:] == [0, 1]
+
+
+def test_a_zip_of_several_sets_is_refused(zips, png):
+    with zipfile.ZipFile(zips / "valid.zip", "w") as archive:
+        for number, (place, name) in enumerate(product(("train", "test"), ("NORMAL", "PNEUMONIA"))):
+            archive.writestr(f"{place}/{name}/{number}.png", png(number))
+    with pytest.raises(
+        ValueError, match="valid.zip: holds several sets, in test/ and train/. Pack"
+    ):
+        data.load_splits(zips)
+
+
 def test_a_damaged_zip_is_named(zips, zipped):
     (zips / "valid.zip").write_bytes(zipped()[:-30])
     with pytest.raises(ValueError, match="valid.zip: cannot be read as a zip .* again"):
@@ -164,7 +185,7 @@ def test_an_archive_that_climbs_out_is_refused(zips, cache, png, name, link, mes
 
 def test_a_name_that_is_in_a_zip_twice_is_refused(zips, png):
     with zipfile.ZipFile(zips / "train.zip", "a") as archive:
-        archive.writestr("more/NORMAL/IM-0000-0001.png", png(9))
+        archive.writestr("NORMAL\\IM-0000-0001.png", png(9))
     with pytest.raises(ValueError, match="train.zip: NORMAL/IM-0000-0001.png is in it twice"):
         data.load_splits(zips)
 

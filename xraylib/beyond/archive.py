@@ -12,9 +12,9 @@ send back is small (some 10 bytes a file), and one client serves about 200 cores
 
 import hashlib
 import json
+import os
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from itertools import islice, repeat
-from os import scandir
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -116,7 +116,8 @@ def predict_archive(model_path, files, out, *, client=None):
         }
         with LocalCluster(**options) as cluster, Client(cluster) as local:
             return predict_archive(model_path, files, out, client=local)
-    keras.saving.load_model(model_path, compile=False)  # tells at once if it is none
+    model = keras.saving.load_model(model_path, compile=False)  # tells at once if it is none,
+    predict_proba(model, np.empty((0, *model.input_shape[1:]), np.float32))  # or cannot answer
     network = _Network(Path(model_path).read_bytes())
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -190,14 +191,20 @@ def list_files(files):
         )
 
 
+def _names(files, out):
+    """List the files, without those of the result, which a glob may cover."""
+    inside = Path(os.path.abspath(out)).as_posix() + "/"
+    return (name for name in list_files(files) if not name.startswith(inside))
+
+
 def _walk(folder):
-    with scandir(folder) as entries:
+    with os.scandir(folder) as entries:
         found = sorted((e.name, e.is_dir(follow_symlinks=False), e.is_file()) for e in entries)
     for name, is_folder, is_file in found:
         if is_folder:
-            yield from _walk(f"{folder}/{name}")
+            yield from _walk(os.path.join(folder, name))
         elif is_file and not name.startswith("."):
-            yield f"{folder}/{name}"
+            yield os.path.join(folder, name)
 
 
 def _tables(file, suffix):
@@ -213,7 +220,7 @@ def _claim(out, model, files):
     """Count the files, and make sure that the folder is for the results of these and this model."""
     digest = hashlib.sha256()
     n_files = 0
-    for name in list_files(files):
+    for name in _names(files, out):
         digest.update(name.encode(errors="surrogatepass") + b"\n")
         n_files += 1
     if not n_files:
@@ -238,7 +245,7 @@ def _claim(out, model, files):
 
 def _missing_parts(out, files, bar):
     """Yield path and names of each part that is not there yet."""
-    names = list_files(files)
+    names = _names(files, out)
     parts = iter(lambda: list(islice(names, PART_SIZE)), [])
     for number, part in enumerate(parts):
         path = out / f"part-{number:06}.parquet"

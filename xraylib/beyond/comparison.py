@@ -4,7 +4,13 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from xraylib.evaluation import metrics_at, patient_weights, percentile_intervals, weighted_metrics
+from xraylib.evaluation import (
+    check_probabilities,
+    metrics_at,
+    patient_weights,
+    percentile_intervals,
+    weighted_metrics,
+)
 
 
 def difference_interval(y, p_first, p_second, patients, threshold=0.5, resamples=1000, seed=0):
@@ -61,11 +67,18 @@ def mcnemar(y, p_first, p_second, threshold=0.5):
         ``only_first`` and ``only_second``, the images that only this network gets right, and the
         two-sided ``p_value``, which is 1 where there are none.
 
+    Raises
+    ------
+    ValueError
+        If an image has no probability by either network.
+
     Examples
     --------
     >>> mcnemar([0, 0, 0, 0], [0.9, 0.8, 0.7, 0.6], [0.1, 0.1, 0.1, 0.1]).tolist()
     [0.0, 4.0, 0.125]
     """
+    for p in (p_first, p_second):
+        check_probabilities(y, p)
     first, second = ((np.asarray(p) >= threshold) == np.asarray(y) for p in (p_first, p_second))
     only_first = int(np.sum(first & ~second))
     only_second = int(np.sum(second & ~first))

@@ -112,8 +112,8 @@ def occlusion(model, X, patch=None, step=None):
     """
     check_arrays(X, shape=model.input_shape[1:])
     size = X.shape[1]
-    patch = patch or max(size // 4, 1)
-    step = step or max(size // 14, 1)
+    patch = max(size // 4, 1) if patch is None else patch
+    step = max(size // 14, 1) if step is None else step
     if not 0 < step <= patch <= size:
         raise ValueError(
             f"A patch of {patch} that moves by {step} does not cover {size} pixels: give a step of "

@@ -6,6 +6,7 @@ Nothing half read passes.
 import io
 import math
 import os
+from contextlib import suppress
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -74,6 +75,8 @@ def read_image(image, name, side):
         Names the file if it is no whole image of a known format and a reasonable size.
     TypeError
         For another type than the above.
+    OSError
+        If the disk fails, or the file may not be read: it need not be damaged.
 
     Examples
     --------
@@ -97,6 +100,9 @@ def read_image(image, name, side):
             return _upright(Image.fromarray(read_dicom(content, _check_size)))
         return _from_jpeg(content, side) or _from_file(content, side)
     except Exception as error:  # damaged files raise almost anything in a decoder
+        absent = isinstance(error, FileNotFoundError | IsADirectoryError)
+        if getattr(error, "errno", None) and not absent:
+            raise  # a disk or a permission: the file may be whole
         raise ValueError(
             f"{name}: cannot be read as an image ({str(error) or type(error).__name__}). "
             "Replace the file by a whole one or take it out."
@@ -143,7 +149,9 @@ def _from_jpeg(content, side):
     )
     if (exif := content.find(b"Exif\0\0", 0, content.find(JPEG_SCAN))) < 0:
         return image, box
-    image.getexif().load(content[exif:])
+    length = int.from_bytes(content[exif - 2 : exif])  # of the segment, with these two bytes
+    with suppress(Exception):  # damaged, and of no use: the pixels are whole all the same
+        image.getexif().load(content[exif : exif - 2 + length])
     return _upright(image, box)
 
 
@@ -196,6 +204,10 @@ def _upright(image, box=None):
             bits = 8 if largest < 256 else 12
             raise ValueError(
                 f"{bits}-bit values in 16 bits would be black: scale them to 65535 first"
+            )
+        if white == 255 and largest < 16:
+            raise ValueError(
+                f"values up to {largest:g} would be black: scale them to 255 or 1 first"
             )
         if largest > white:
             raise ValueError(f"values above {white} would be white: scale them to {white} first")

@@ -149,8 +149,9 @@ def unpack(archive, folder):
     Raises
     ------
     ValueError
-        Names the archive if it is damaged, has another class, or is nothing that an honest program
-        packs: a link, a name that points outside, a bomb, or a name that is there twice.
+        Names the archive if it is damaged, has another class or several sets, or is nothing that an
+        honest program packs: a link, a name that points outside, a bomb, or a name that is there
+        twice.
     FileNotFoundError
         If a class folder is missing.
 
@@ -165,21 +166,34 @@ def unpack(archive, folder):
             opened = zipfile.ZipFile(archive)
         with opened:
             check_members(archive, opened.infolist())
-            for member in opened.infolist():
-                *_, class_name, name = "", "", *PurePosixPath(member.filename).parts
-                hidden = name.startswith(".") or "__MACOSX" in member.filename
-                if member.is_dir() or hidden or not class_name:
-                    continue
+            for path, member in _images_of(archive, opened.infolist()):
                 with _damage_named(archive):
                     content = opened.read(member)
-                (folder / class_name).mkdir(parents=True, exist_ok=True)
-                with open(folder / class_name / name, "xb") as file:
+                (folder / path.parent.name).mkdir(parents=True, exist_ok=True)
+                with open(folder / path.parent.name / path.name, "xb") as file:
                     file.write(content)
     except FileExistsError as error:
         raise ValueError(
             f"{archive}: {'/'.join(Path(error.filename).parts[-2:])} is in it twice. Keep one."
         ) from None
     _list_files(folder, archive)
+
+
+def _images_of(archive, members):
+    """List path and member of each file in a class folder, without what lies beside those."""
+    files = [
+        (PurePosixPath(member.filename.replace("\\", "/")), member)  # some programs of Windows
+        for member in members
+        if not member.is_dir() and "__MACOSX" not in member.filename
+    ]
+    sets = {path.parent.parent for path, _ in files if path.parent.name in CLASSES}
+    if len(sets) > 1:
+        places = " and ".join(sorted(f"{place}/" for place in sets))
+        raise ValueError(f"{archive}: holds several sets, in {places}. Pack one.")
+    shown = [(path, member) for path, member in files if not path.name.startswith(".")]
+    return [
+        (path, member) for path, member in shown if path.parent.name and path.parent not in sets
+    ]
 
 
 @contextmanager
