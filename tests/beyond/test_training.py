@@ -1,6 +1,5 @@
 """Training that is interrupted ends with the weights of one that was not."""
 
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -102,7 +101,7 @@ def test_a_killed_training_goes_on_in_the_next_process(cache, tmp_path, moment):
         text=True,
     ) as child:
         lines = [child.stdout.readline() for _ in range(2)]
-        child.send_signal(signal.SIGKILL)
+        child.kill()
     assert lines == ["an epoch is saved\n", f"now {moment}\n"]
     assert not list(cache.glob("train_*"))
     command = [sys.executable, PROGRAM, "to the end", tmp_path / "weights.npz"]

@@ -1,7 +1,6 @@
 """The Hub's data set: fetched once, as plain files, whatever ends the process on the way."""
 
 import hashlib
-import signal
 import subprocess
 import sys
 import time
@@ -99,7 +98,7 @@ def test_killed_and_begun_again_it_goes_on_where_it_stopped(server):
     child = subprocess.Popen([sys.executable, "-c", PREPARE], stdout=subprocess.PIPE)
     while server.served() < 1_000_000 and child.poll() is None:
         time.sleep(0.01)
-    child.send_signal(signal.SIGKILL)
+    child.kill()
     child.communicate()
     partial = next(store.cache_dir().glob("downloads/*/.train.zip.partial"))
     on_disk = partial.stat().st_size

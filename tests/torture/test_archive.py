@@ -3,15 +3,14 @@
 Part of ``make torture``.
 """
 
-import os
 import random
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 from distributed import Client, LocalCluster
 
@@ -85,7 +84,7 @@ def test_workers_are_killed_again_and_again(model_path, files, out, expected, mo
             if path.suffix == ".parquet" and int(path.stem[5:]) % 30 == 20:
                 nannies = [nanny for nanny in cluster.workers.values() if nanny.pid]
                 killed.append(chance.choice(nannies).pid)
-                os.kill(killed[-1], signal.SIGKILL)
+                psutil.Process(killed[-1]).kill()
             atomic_write(path, data)
 
         monkeypatch.setattr(archive, "atomic_write", write)

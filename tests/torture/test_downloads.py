@@ -1,6 +1,5 @@
 """Kill -9 at ten places of a download: next to nothing is fetched twice. Part of `make torture`."""
 
-import signal
 import subprocess
 import sys
 import time
@@ -42,7 +41,7 @@ def test_killed_at_ten_places_nothing_is_fetched_twice(hub_server, capsys):
         child = begin()
         while arrived() < place * total and child.poll() is None:
             time.sleep(0.005)
-        child.send_signal(signal.SIGKILL)
+        child.kill()
         child.communicate()
         rows.append((place, arrived(), partial(), server.served()))
     folder, errors = begin().communicate()

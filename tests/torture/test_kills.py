@@ -5,7 +5,6 @@ Part of ``make torture``.
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
@@ -46,7 +45,7 @@ def run_until(child, phase, delay):
             time.sleep(delay)
             break
     alive = child.poll() is None
-    child.send_signal(signal.SIGKILL)
+    child.kill()
     child.communicate()
     return alive
 
