@@ -57,3 +57,9 @@ def test_the_right_temperature_lowers_the_calibration_error(overconfident):
     fixed = calibration.apply_temperature(too_sure, 2)
     errors = [calibration.calibration_error(y, p) for p in (fixed, too_sure)]
     assert errors[0] < 0.02 < errors[1]
+
+
+@pytest.mark.parametrize("temperature", [0, -1, np.nan])
+def test_what_is_no_temperature_is_refused(temperature):
+    with pytest.raises(ValueError, match="A temperature is above 0, not"):
+        calibration.apply_temperature([0.2, 0.8], temperature)

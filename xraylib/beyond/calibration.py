@@ -116,11 +116,18 @@ def apply_temperature(p, temperature):
     ndarray of float
         In the shape of `p`.
 
+    Raises
+    ------
+    ValueError
+        If `temperature` is not above 0.
+
     Examples
     --------
     >>> apply_temperature([0.1, 0.5, 0.9], 2).round(2).tolist()
     [0.25, 0.5, 0.75]
     """
+    if not temperature > 0:
+        raise ValueError(f"A temperature is above 0, not {temperature}: fit_temperature finds one.")
     return expit(log_odds(p) / temperature)
 
 
