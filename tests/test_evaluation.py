@@ -185,6 +185,7 @@ def test_a_sensitivity_that_cannot_be_is_refused(y, sensitivity):
         evaluation.confusion,
         evaluation.threshold_for_sensitivity,
         evaluation.most_confident_errors,
+        evaluation.cross_entropy,
     ],
 )
 @pytest.mark.parametrize(
@@ -198,3 +199,14 @@ def test_a_sensitivity_that_cannot_be_is_refused(y, sensitivity):
 def test_what_is_no_probability_is_refused(measure, p, message):
     with pytest.raises(ValueError, match=message):
         measure([0, 1], p)
+
+
+def test_a_probability_at_the_threshold_counts_alike_everywhere():
+    p = np.float32([0.7, 0.2])  # a little less than 0.7
+    table = evaluation.confusion([1, 0], p, 0.7)
+    assert table.tolist() == [[1, 0], [1, 0]]
+    assert evaluation.metrics_at([1, 0], p, 0.7)["sensitivity"] == 0
+
+
+def test_no_image_has_no_metrics():
+    assert np.isnan(list(evaluation.metrics_at([], []).values())).all()

@@ -87,6 +87,29 @@ def test_a_network_without_a_sigmoid_is_asked_for_its_outputs():
     assert np.allclose(predict_proba(model, X), 1 / (1 + np.exp(logits[:, 0] - logits[:, 1])))
 
 
+def test_sigmoids_without_a_bias_are_asked_for_their_logits():
+    last = keras.layers.Dense(2, activation="sigmoid", use_bias=False)
+    model = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten(), last])
+    X = np.random.default_rng(0).random((3, 2, 2, 1), np.float32)
+    odds = [p / (1 - p) for p in model.predict(X, verbose=0).T]
+    assert np.allclose(predict_proba(model, X), odds[1] / (odds[0] + odds[1]), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        keras.layers.Softmax(),
+        keras.layers.Activation("sigmoid"),
+        keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, activation="softmax")]),
+    ],
+)
+def test_a_network_that_hides_its_logits_is_refused(last):
+    dense = keras.layers.Dense(2)
+    model = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten(), dense, last])
+    with pytest.raises(ValueError, match="takes the softmax itself"):
+        predict_proba(model, np.zeros((1, 2, 2, 1), np.float32))
+
+
 def test_a_functional_network_with_sigmoids_is_asked_for_its_logits():
     inputs = keras.Input((2, 2, 1))
     flat = keras.layers.Flatten()(inputs)

@@ -35,11 +35,17 @@ def cross_entropy(y, p):
     float
         In nats, at least 0.
 
+    Raises
+    ------
+    ValueError
+        If `check_probabilities` refuses `p`.
+
     Examples
     --------
     >>> round(cross_entropy([0, 1], [0.5, 0.5]), 4)  # ln 2
     0.6931
     """
+    check_probabilities(y, p)
     return float(metrics.log_loss(y, np.clip(np.asarray(p, float), 1e-7, 1 - 1e-7), labels=[0, 1]))
 
 
@@ -69,7 +75,7 @@ def confusion(y, p, threshold=0.5):
     [[1, 1], [0, 1]]
     """
     check_probabilities(y, p)
-    return metrics.confusion_matrix(y, np.asarray(p) >= threshold, labels=[0, 1])
+    return metrics.confusion_matrix(y, np.asarray(p, float) >= threshold, labels=[0, 1])
 
 
 def check_probabilities(y, p):
@@ -174,7 +180,9 @@ def weighted_metrics(y, p, weights, threshold=0.5):
 
     # At every threshold: the same counts above each distinct probability, (r, distinct)
     order = np.argsort(-p, kind="stable")
-    last = np.flatnonzero(np.append(np.diff(p[order]), -1))  # the last of equal probabilities
+    last = np.flatnonzero(
+        np.append(np.diff(p[order]), -1)[: len(p)]
+    )  # the last of equal probabilities
     tps, fps = (np.cumsum((weights * group)[:, order], 1)[:, last] for group in (y, 1 - y))
     new_tps = np.diff(tps, prepend=0)
     new_fps = np.diff(fps, prepend=0)
@@ -289,7 +297,7 @@ def bootstrap_table(y, p, patients, threshold=0.5, resamples=1000, seed=0):
 
     # A proportion without an error, or without a success, in all of its patients
     y = np.asarray(y)
-    y_pred = np.asarray(p) >= threshold
+    y_pred = np.asarray(p, float) >= threshold
     groups = {"accuracy": y >= 0, "sensitivity": y == 1, "specificity": y == 0, "precision": y_pred}
     for name, group in groups.items():
         if (value := table.loc[name, "value"]) in (0, 1):

@@ -149,12 +149,13 @@ def predict_proba(model, X, batch_size=128):
     """
     X = np.asarray(X, np.float32)
     check_arrays(X, shape=model.input_shape[1:])
-    activation = getattr(model.layers[-1], "activation", None)
+    last = model.layers[-1]
+    hidden = isinstance(last, keras.Model | layers.Softmax | layers.Activation)
     known = (None, keras.activations.linear, keras.activations.sigmoid)
-    if model.output_shape[-1] != 2 or activation not in known:
+    if model.output_shape[-1] != 2 or hidden or getattr(last, "activation", None) not in known:
         raise ValueError(
-            "The last layer must have two outputs and a sigmoid or no activation: predict_proba "
-            "takes the softmax itself."
+            "The last layer must have two outputs and a sigmoid or no activation, and not be a "
+            "network of its own: predict_proba takes the softmax itself."
         )
     batches = [X[start : start + batch_size] for start in range(0, len(X), batch_size)]
     logits = [logits_of(model, tf.constant(batch)).numpy() for batch in batches]
@@ -187,4 +188,5 @@ def logits_of(model, x):
     if getattr(last, "activation", None) is not keras.activations.sigmoid:
         return model(x, training=False)
     body = keras.Model(model.inputs, last.input)
-    return body(x, training=False) @ last.kernel + last.bias
+    logits = body(x, training=False) @ last.kernel
+    return logits if last.bias is None else logits + last.bias

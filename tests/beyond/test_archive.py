@@ -238,8 +238,24 @@ def test_a_glob_that_covers_its_result_is_read_without_it(model, model_path, fil
     assert_same(out, predict_files(model, sorted(files.rglob("*.png"))))
 
 
+def test_a_glob_that_reaches_its_result_by_a_link_is_read_without_it(
+    model_path, files, threads, tmp_path
+):
+    (tmp_path / "link").symlink_to(files)
+    (files / "result").mkdir()
+    (files / "0.png").rename(files / "result" / "0.png")  # beside the result, and asked for
+    for _ in range(2):
+        out = predict_archive(
+            model_path, tmp_path / "link" / "**" / "*", files / "result", client=threads
+        )
+    names = pd.concat(pd.read_parquet(part)["file"] for part in sorted(out.glob("part-*")))
+    assert len(names) == 22
+    assert names.str.endswith("result/0.png").sum() == 1
+
+
 def test_a_network_that_cannot_answer_leaves_the_folder_free(model_path, files, out, threads):
-    keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten()]).save(model_path)
+    last = [keras.layers.Flatten(), keras.layers.Dense(2), keras.layers.Softmax()]
+    keras.Sequential([keras.Input((28, 28, 1)), *last]).save(model_path)
     with pytest.raises(ValueError, match="two"):
         predict_archive(model_path, files, out, client=threads)
     build_model().save(model_path)

@@ -121,6 +121,12 @@ def test_the_network_asks_the_unet_that_went_on_learning(model, arrays):
     assert np.abs(asked.predict(arrays[2], verbose=0) - shipped).max() > 1e-3
 
 
+def test_validation_images_of_one_class_are_refused_at_once(arrays):
+    X, y, X_validation, y_validation = arrays
+    with pytest.raises(ValueError, match="validation images of both classes"):
+        train_robust_model(X, y, X_validation, np.zeros_like(y_validation))
+
+
 def test_without_a_normal_image_nothing_is_trained():
     X, y = np.zeros((4, 28, 28, 1), np.float32), np.ones(4, int)
     with pytest.raises(ValueError, match="NORMAL"):

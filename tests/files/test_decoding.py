@@ -156,6 +156,21 @@ def test_damaged_exif_does_not_damage_a_jpeg(exif):
     )
 
 
+@pytest.mark.parametrize("form", ["PNG", "WEBP"])
+def test_damaged_exif_does_not_damage_other_formats(form):
+    damaged = encoded(RADIOGRAPH, form, exif=b"Exif\0\0no TIFF at all")
+    assert np.array_equal(preprocess_image(damaged), preprocess_image(encoded(RADIOGRAPH, form)))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="links need permission elsewhere")
+@pytest.mark.parametrize("target", ["loop.jpg", "file.txt/inside.jpg"])
+def test_a_path_that_leads_nowhere_is_named(tmp_path, target):
+    (tmp_path / "file.txt").write_text("")
+    (tmp_path / "loop.jpg").symlink_to(tmp_path / target)
+    with pytest.raises(ValueError, match="loop.jpg: cannot be read"):
+        read_image(tmp_path / "loop.jpg", "loop.jpg", 28)
+
+
 @pytest.mark.parametrize("code", [errno.EIO, errno.EACCES, errno.EMFILE])
 def test_a_disk_or_a_permission_is_no_damaged_file(tmp_path, monkeypatch, code):
     monkeypatch.setattr(decoding, "_content", Mock(side_effect=OSError(code, "x", "scan.jpg")))

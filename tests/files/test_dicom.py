@@ -163,3 +163,10 @@ def test_without_pydicom_the_error_says_what_to_install(tmp_path, monkeypatch):
     (tmp_path / "chest.dcm").write_bytes(dicom(RAMP, 12))
     with pytest.raises(ValueError, match=r"chest.dcm: .* pip install pydicom"):
         preprocess_image(tmp_path / "chest.dcm")
+
+
+def test_12_bit_values_that_are_stored_as_16_are_refused():
+    with pytest.raises(ValueError, match="12-bit values in 16 bits would be black"):
+        preprocess_image(dicom(RAMP, 16))
+    shown = preprocess_image(dicom(RAMP, 16, WindowCenter=2048, WindowWidth=4096))
+    assert np.abs(shown - EXPECTED).mean() < 0.01

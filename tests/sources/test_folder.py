@@ -1,8 +1,10 @@
 """Folders and zips of images: read as they are, or refused in words."""
 
 import io
+import os
 import shutil
 import struct
+import sys
 import zipfile
 from itertools import product
 
@@ -102,9 +104,9 @@ def test_an_unknown_class_in_a_zip_is_named(zips, zipped):
 def test_what_lies_beside_the_classes_of_a_zip_is_left(zips, png):
     """Names as some programs of Windows write them, too: with backslashes."""
     with zipfile.ZipFile(zips / "valid.zip", "w") as archive:
-        for name in ("set/README.txt", "set\\Thumbs.db", "set\\NORMAL\\", "notes.txt"):
+        for name in ("a/README", "a/set/Thumbs.db", "a\\set\\", "notes", "old/NORMAL/.DS_Store"):
             archive.writestr(name, b"")
-        for number, name in enumerate(("set\\NORMAL\\1.png", "set/PNEUMONIA/1.png")):
+        for number, name in enumerate(("a\\set\\NORMAL\\1.png", "a/set/PNEUMONIA/1.png")):
             archive.writestr(name, png(number))
     assert data.load_splits(zips)["validation"]["label"][:] == [0, 1]
 
@@ -117,6 +119,14 @@ def test_a_zip_of_several_sets_is_refused(zips, png):
         ValueError, match="valid.zip: holds several sets, in test/ and train/. Pack"
     ):
         data.load_splits(zips)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="names are UTF-8 elsewhere")
+def test_a_name_that_is_no_utf_8_is_named(folder):
+    image = folder / "train" / "NORMAL" / "person0_virus_0.png"
+    image.rename(os.fsdecode(os.fsencode(image.parent) + b"/\xff.png"))
+    with pytest.raises(ValueError, match="its name is not UTF-8. Rename it."):
+        data.load_splits(folder)
 
 
 def test_a_damaged_zip_is_named(zips, zipped):

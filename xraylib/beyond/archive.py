@@ -13,6 +13,7 @@ send back is small (some 10 bytes a file), and one client serves about 200 cores
 import hashlib
 import json
 import os
+import re
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from itertools import islice, repeat
 from pathlib import Path
@@ -43,6 +44,7 @@ PART_SIZE = 2048
 #: several times at once.
 READERS = 4
 MANIFEST = "_manifest.json"
+OWN = re.compile(rf"part-\d+\.parquet|{MANIFEST}")  # what a result consists of
 SCHEMA = pa.schema({"file": pa.string(), "probability": pa.float32(), "error": pa.string()})
 
 
@@ -193,8 +195,11 @@ def list_files(files):
 
 def _names(files, out):
     """List the files, without those of the result, which a glob may cover."""
-    inside = Path(os.path.abspath(out)).as_posix() + "/"
-    return (name for name in list_files(files) if not name.startswith(inside))
+    result = os.path.realpath(out)
+    for name in list_files(files):
+        folder, file = os.path.split(name)
+        if not (OWN.fullmatch(file) and os.path.realpath(folder) == result):
+            yield name
 
 
 def _walk(folder):

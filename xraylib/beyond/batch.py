@@ -10,7 +10,7 @@ from datasets import Dataset
 from xraylib.beyond.robust import knows_unfamiliar, unfamiliarity
 from xraylib.model import predict_proba
 from xraylib.preprocessing import preprocess_batches
-from xraylib.sources.folder import FEATURES
+from xraylib.sources.folder import FEATURES, check_names
 
 
 def predict_files(model, files):
@@ -55,6 +55,7 @@ def predict_files(model, files):
         raise FileNotFoundError(
             f"{what}: nothing to predict. Give a folder of image files or their paths."
         )
+    check_names(names)
     columns = {
         "image": [{"path": name, "bytes": None} for name in names],
         "label": [0] * len(names),  # not known, and not used

@@ -79,7 +79,8 @@ def mcnemar(y, p_first, p_second, threshold=0.5):
     """
     for p in (p_first, p_second):
         check_probabilities(y, p)
-    first, second = ((np.asarray(p) >= threshold) == np.asarray(y) for p in (p_first, p_second))
+    calls = (np.asarray(p, float) >= threshold for p in (p_first, p_second))
+    first, second = (call == np.asarray(y) for call in calls)
     only_first = int(np.sum(first & ~second))
     only_second = int(np.sum(second & ~first))
     discordant = only_first + only_second

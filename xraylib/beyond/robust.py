@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from xraylib import phantoms as drawing
 from xraylib.beyond import insertion, residual, segmentation, teaching, unet
 from xraylib.beyond.insertion import teach_insertion
 from xraylib.beyond.residual import train_better_model
@@ -66,7 +67,7 @@ def train_robust_model(
     ------
     ValueError
         If an array has another shape, size or range of values, another length than its labels, or
-        no image, or none is NORMAL.
+        no image, none is NORMAL, or the validation images are of one class.
 
     Examples
     --------
@@ -85,6 +86,9 @@ def train_robust_model(
     normal = X[np.equal(y, 0)]
     if len(normal) == 0:
         raise ValueError("The robust network needs NORMAL images among those that train it.")
+
+    if len(np.unique(y_validation)) < 2:
+        raise ValueError("The robust network needs validation images of both classes.")
 
     # Phantoms, as sharp as the images; what they teach goes on with their opacities in the images
     # of this hospital that have none.
@@ -154,6 +158,7 @@ train_robust_model.made_of = (
     WEIGHTS,
     *train_better_model.made_of,
     *(Path(module.__file__) for module in (insertion, residual, segmentation, teaching, unet)),
+    *sorted(Path(drawing.__file__).parent.glob("*.py")),
 )
 
 

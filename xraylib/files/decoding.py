@@ -3,13 +3,14 @@
 Nothing half read passes.
 """
 
+import errno
 import io
 import math
 import os
 from contextlib import suppress
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from simplejpeg import decode_jpeg, decode_jpeg_header
 
 from xraylib.files.dicom import read_dicom
@@ -17,6 +18,17 @@ from xraylib.files.dicom import read_dicom
 #: What is opened at all; Pillow knows more formats, some of which start other programs.
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "JPEG2000")
 MAX_PIXELS = 40_000_000  # no radiograph has more
+ABSENT = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ELOOP)  # no file has this path
+#: What turns an image upright, by its EXIF orientation.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 JPEG_SCAN = b"\xff\xda"  # begins the pixels
 #: What ends a whole file, and what begins its pixels.
 MARKS = {
@@ -100,8 +112,7 @@ def read_image(image, name, side):
             return _upright(Image.fromarray(read_dicom(content, _check_size)))
         return _from_jpeg(content, side) or _from_file(content, side)
     except Exception as error:  # damaged files raise almost anything in a decoder
-        absent = isinstance(error, FileNotFoundError | IsADirectoryError)
-        if getattr(error, "errno", None) and not absent:
+        if getattr(error, "errno", None) not in (None, *ABSENT):
             raise  # a disk or a permission: the file may be whole
         raise ValueError(
             f"{name}: cannot be read as an image ({str(error) or type(error).__name__}). "
@@ -150,7 +161,7 @@ def _from_jpeg(content, side):
     if (exif := content.find(b"Exif\0\0", 0, content.find(JPEG_SCAN))) < 0:
         return image, box
     length = int.from_bytes(content[exif - 2 : exif])  # of the segment, with these two bytes
-    with suppress(Exception):  # damaged, and of no use: the pixels are whole all the same
+    with suppress(Exception):  # as in `_upright`
         image.getexif().load(content[exif : exif - 2 + length])
     return _upright(image, box)
 
@@ -184,9 +195,11 @@ def _upright(image, box=None):
     box = box or (0, 0, *image.size)
 
     # What a reduced image has too much lies at the right and below, until it is turned.
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    if orientation in range(2, 9):
-        image = ImageOps.exif_transpose(image)
+    orientation = 1
+    with suppress(Exception):  # damaged EXIF is of no use: the pixels are whole all the same
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    if orientation in TURNS:
+        image = image.transpose(TURNS[orientation])
         width, height = box[2:] if orientation < 5 else box[:1:-1]
         left = image.width - width if orientation in (2, 3, 6, 7) else 0
         top = image.height - height if orientation in (3, 4, 7, 8) else 0

@@ -4,6 +4,9 @@ import io
 
 import numpy as np
 
+#: What tells which values are shown; without any, the whole range of the bits is.
+SCALES = ("WindowWidth", "ModalityLUTSequence", "VOILUTSequence")
+
 
 def read_dicom(content, check_size):
     """Return the first frame of a DICOM file, its window applied and bone in white.
@@ -59,6 +62,10 @@ def read_dicom(content, check_size):
         return (values >> 8 * (values.itemsize - 1)).astype(np.uint8)
     if values.ndim == 3:
         return (values >> max(bits - 8, 0)).astype(np.uint8)
+
+    unscaled = bits == 16 and not any(dataset.get(name) for name in SCALES)
+    if unscaled and not dataset.PixelRepresentation and 0 < values.max() < 4096:
+        raise ValueError("12-bit values in 16 bits would be black: store BitsStored 12 or a window")
 
     # Gray: the stored values and the ends of their range become the modality's.
     ends = np.array([0, 2**bits - 1]) - dataset.PixelRepresentation * 2 ** (bits - 1)

@@ -74,7 +74,7 @@ def read_splits(root, names=tuple(SPLIT_NAMES)):
                 unpack(path, folder / name)
 
         digests = [(name, store.sha256(path)) for name, path in archives.items()]
-        unpacked = store.cached("folder", store.content_key(digests), make)
+        unpacked = store.cached("folder", store.content_key(digests, Path(__file__)), make)
         places |= {name: unpacked / name for name in archives}
     files = {name: _list_files(path) for name, path in places.items()}
     _check_shared(root, files)
@@ -131,7 +131,7 @@ def read_folder(path):
         )
     folder = path
     if path.is_file():
-        key = store.content_key(store.sha256(path))
+        key = store.content_key(store.sha256(path), Path(__file__))
         folder = store.cached("folder", key, lambda empty: unpack(path, empty))
     return _as_dataset(_list_files(folder, path))
 
@@ -186,13 +186,15 @@ def _images_of(archive, members):
         for member in members
         if not member.is_dir() and "__MACOSX" not in member.filename
     ]
-    sets = {path.parent.parent for path, _ in files if path.parent.name in CLASSES}
+    shown = [(path, member) for path, member in files if not path.name.startswith(".")]
+    sets = {path.parent.parent for path, _ in shown if path.parent.name in CLASSES}
     if len(sets) > 1:
         places = " and ".join(sorted(f"{place}/" for place in sets))
         raise ValueError(f"{archive}: holds several sets, in {places}. Pack one.")
-    shown = [(path, member) for path, member in files if not path.name.startswith(".")]
     return [
-        (path, member) for path, member in shown if path.parent.name and path.parent not in sets
+        (path, member)
+        for path, member in shown
+        if path.parent.name and not any(place.is_relative_to(path.parent) for place in sets)
     ]
 
 
@@ -307,7 +309,31 @@ def _check_shared(root, files):
             seen[path.name].append((path, split))
 
 
+def check_names(names):
+    """Raise ValueError for a file name that is not UTF-8, which no table can hold.
+
+    Parameters
+    ----------
+    names : iterable of str
+
+    Raises
+    ------
+    ValueError
+        Names the first such file.
+
+    Examples
+    --------
+    >>> check_names(["1.png", "\\udcff.png"])
+    Traceback (most recent call last):
+    ValueError: '\\udcff.png': its name is not UTF-8. Rename it.
+    """
+    for name in names:
+        if name.encode(errors="replace") != name.encode(errors="surrogatepass"):
+            raise ValueError(f"{name!r}: its name is not UTF-8. Rename it.")
+
+
 def _as_dataset(paths):
+    check_names(map(str, paths))
     columns = {
         "image": [{"path": str(path), "bytes": None} for path in paths],
         "label": [CLASSES.index(path.parent.name) for path in paths],
