@@ -52,6 +52,7 @@ def pytest_terminal_summary(terminalreporter, config):
     groups = {}
     for bench in getattr(config, "_benchmarksession").benchmarks:  # noqa: B009 (pytest-benchmark has no other way)
         groups.setdefault(bench.group, {})[bench.param] = bench.stats.median
+    groups = {what: times for what, times in groups.items() if len(times) == 2}
     rows = [
         (
             group,
@@ -60,7 +61,6 @@ def pytest_terminal_summary(terminalreporter, config):
             times["plain"] / times["ours"],
         )
         for group, times in groups.items()
-        if len(times) == 2
     ]
     if rows or ROWS:
         source = config.getoption("--images") or "phantoms of 640×640"
@@ -73,8 +73,7 @@ def pytest_terminal_summary(terminalreporter, config):
         for what, plain, ours, ratio in [*rows, *ROWS]:
             terminalreporter.write_line(f"| {what} | {plain} | {ours} | {ratio:.2f} |")
         with TIMINGS.open(newline="") as file:
-            before = {row["what"] for row in csv.DictReader(file)}
-        missing = before - {what for what, times in groups.items() if len(times) == 2}
+            missing = {row["what"] for row in csv.DictReader(file)} - set(groups)
         if not config.getoption("--images") or missing:
             why = f"it needs --images, and was not measured: {sorted(missing)}"
             terminalreporter.write_line(f"{TIMINGS.name} is left as it is: {why}")
@@ -83,6 +82,5 @@ def pytest_terminal_summary(terminalreporter, config):
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["what", "plain_ms", "ours_ms", "ratio"])
             for what, times in groups.items():
-                if len(times) == 2:
-                    plain, ours = 1000 * times["plain"], 1000 * times["ours"]
-                    writer.writerow([what, f"{plain:.1f}", f"{ours:.1f}", f"{plain / ours:.2f}"])
+                plain, ours = 1000 * times["plain"], 1000 * times["ours"]
+                writer.writerow([what, f"{plain:.1f}", f"{ours:.1f}", f"{plain / ours:.2f}"])

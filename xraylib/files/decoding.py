@@ -161,8 +161,7 @@ def _from_jpeg(content, side):
     if (exif := content.find(b"Exif\0\0", 0, content.find(JPEG_SCAN))) < 0:
         return image, box
     length = int.from_bytes(content[exif - 2 : exif])  # of the segment, with these two bytes
-    with suppress(Exception):  # as in `_upright`
-        image.getexif().load(content[exif : exif - 2 + length])
+    image.info["exif"] = content[exif : exif - 2 + length]
     return _upright(image, box)
 
 
