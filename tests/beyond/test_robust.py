@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from xraylib.beyond import predict_files, train_robust_model, unfamiliarity
+from xraylib.beyond import predict_files, robust, train_robust_model, unfamiliarity
 from xraylib.beyond.elsewhere import parts_of
 from xraylib.beyond.residual import build
-from xraylib.beyond.robust import Choose, build_looking
+from xraylib.beyond.robust import Choose, any_framed, build_looking
 from xraylib.beyond.teaching import draw_teachers
 from xraylib.data import prepare
 from xraylib.model import build_model, predict_proba
@@ -20,12 +20,25 @@ def arrays():
     X = planes[..., :1] / np.float32(255)
     X = np.asarray(keras.ops.clip(keras.ops.image.resize(X, (48, 48), antialias=True), 0, 1))
     y = planes[..., 2].max((1, 2)) // 255
-    return X[:80], y[:80].astype(int), X[80:], y[80:].astype(int)
+    by_class = np.argsort(y[:80], kind="stable")  # as splits are
+    return X[by_class], y[by_class].astype(int), X[80:], y[80:].astype(int)
 
 
 @pytest.fixture(scope="module")
-def trained(arrays):
-    return train_robust_model(*arrays, epochs=2, phantoms=40)
+def framed():
+    """Labels of the training images that training takes in other framings."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def trained(arrays, framed):
+    def recorded(X, seed):
+        framed.extend(y for x, y in zip(*arrays[:2], strict=True) for z in X if (x == z).all())
+        return any_framed(X, seed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(robust, "any_framed", recorded)
+        return train_robust_model(*arrays, epochs=2, phantoms=30)
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +73,10 @@ def test_one_validation_image_of_a_hundred_is_unfamiliar(model, arrays):
     u = unfamiliarity(model, arrays[2])
     assert u.shape == (40,) and u.dtype == np.float32 and u.min() >= 0
     assert (u > 1).sum() == 1
+
+
+def test_both_classes_are_unfamiliar_in_other_framings(trained, framed):
+    assert len(framed) == 60 and set(framed) == {0, 1}
 
 
 def test_what_is_no_radiograph_is_unfamiliar(model, arrays):

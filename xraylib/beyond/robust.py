@@ -33,7 +33,7 @@ ELSEWHERE = 0.8  # weight of the U-Nets' answer where an image is refused
 #: the seed. The second of the whole image makes all of them surer (an ensemble).
 HOME = (("crop", 0, 0), ("whole", 1, 0), ("again", 1, 1000))
 SEEN = (1, 3, 5, 7, 9, 11, 13)  # of the U-Nets' layers, from 0: whose feature maps are looked at
-PENALTY = 5e-5  # inverse strength of the ridge penalty on the discriminant
+PENALTY = 1e-4  # inverse strength of the ridge penalty on the discriminant
 
 
 def train_robust_model(
@@ -121,16 +121,17 @@ def train_robust_model(
             y_validation,
             seed=seed + more,
             epochs=epochs,
-            small=None if name == "crop" else True,
+            small=True if view else None,
             checkpoint_dir=checkpoint_dir and Path(checkpoint_dir) / name,
         )
         experts.append(expert)
         logits = logits + ask(expert, views_validation[view])[0]
 
     # What is like the training images, children among the phantoms too; and what is not: adults,
-    # the training images in any framing, and upside down.
+    # the training images in any framing, and upside down (a sample: splits come sorted by class).
     children = np.arange(phantoms) % 2 == 0
-    strangers = np.concatenate([any_framed(X[:phantoms], seed), X[:phantoms:3, ::-1]])
+    chosen = X[np.random.default_rng(seed).permutation(len(X))[: 2 * phantoms]]
+    strangers = np.concatenate([any_framed(chosen, seed), chosen[::6, ::-1]])
     distance = Unfamiliarity(name="unfamiliarity")
     distance.fit(
         np.concatenate([seen, seen_phantoms[children]]),
