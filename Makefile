@@ -13,7 +13,7 @@ torture: $(VENV)/installed
 	$(BIN)/python -m pytest -n 0 tests/torture
 bench: $(VENV)/installed
 	$(PIP) --quiet --editable ".[bench]"
-	$(BIN)/python -m pytest -n 0 tests/benchmarks $(if $(IMAGES),--images $(IMAGES))
+	$(BIN)/python -m pytest -n 0 tests/benchmarks $(if $(IMAGES),--images "$(IMAGES)")
 site: $(VENV)/installed
 	$(PIP) --quiet --editable ".[site]"
 	$(BIN)/python docs/build.py

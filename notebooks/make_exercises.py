@@ -33,7 +33,7 @@ def main():
         sheet_of(path): exercises_of(path)
         for path in sorted((FOLDER / "solutions").glob("[0-9]*_solutions.ipynb"))
     }
-    for path in sorted((FOLDER / "exercises").glob("*.ipynb")):
+    for path in sorted((FOLDER / "exercises").glob("[0-9]*_exercises.ipynb")):
         if path not in sheets:
             path.unlink()
             print(f"removed {path.relative_to(FOLDER)}")

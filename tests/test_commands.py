@@ -22,3 +22,11 @@ def test_relative_paths_count_from_where_the_command_is_given(folder, cache, mon
     __main__.main()
     ((notebook, _),) = runs
     assert notebook.cells[0].outputs[0].text == f"{folder} {cache}\n"
+
+
+def test_where_there_is_no_notebook_nothing_is_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(__main__, "ROOT", tmp_path)
+    monkeypatch.setattr("sys.argv", ["xraylib", "run", "phantom"])
+    with pytest.raises(SystemExit, match="notebooks are not in the package"):
+        __main__.main()
+    assert not [*tmp_path.iterdir()]

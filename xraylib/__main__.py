@@ -63,6 +63,12 @@ def main():
     if command == "fetch":
         print(f"Prepared; set XRAYLIB_SOURCE to this folder: {data.prepare(arguments.source)}")
         return
+    lessons = ROOT / "notebooks"
+    paths = sorted(lessons.glob("0[1-6]_*.ipynb" if command == "run" else "[0-9]*.ipynb"))
+    if command != "run":  # exercises are left to the reader
+        paths += sorted(lessons.glob("solutions/[0-9]*.ipynb"))
+    if not paths:
+        sys.exit("The notebooks are not in the package: run this in a clone, installed with -e.")
     source = data.decide_source(arguments.source)  # once, for all notebooks
     if source not in SOURCES.keys() - {"folder"}:  # a path, and notebooks run in their own folder
         source = str(Path(source).expanduser().absolute())
@@ -74,10 +80,6 @@ def main():
             "Notebooks are published with real images: set XRAYLIB_SOURCE, or go where the Hub "
             "can be reached."
         )
-    lessons = ROOT / "notebooks"
-    paths = sorted(lessons.glob("0[1-6]_*.ipynb" if command == "run" else "[0-9]*.ipynb"))
-    if command != "run":  # exercises are left to the reader
-        paths += sorted(lessons.glob("solutions/[0-9]*.ipynb"))
     executed = {
         path: execute(path, f"[{number}/{len(paths)}]") for number, path in enumerate(paths, 1)
     }

@@ -360,6 +360,8 @@ for (const button of document.querySelectorAll("[data-prevalence]")) {
   });
 }
 
+// The same file again is a choice, too.
+element("file").addEventListener("click", () => (element("file").value = ""));
 element("file").addEventListener(
   "change",
   () => element("file").files[0] && readFile(element("file").files[0]),

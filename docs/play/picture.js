@@ -4,6 +4,7 @@
 
 const MAX_MEGAPIXELS = 40; // the limit of xraylib too: no radiograph has more
 const MAX_SIDE = 1120; // pixels: a larger picture is reduced to this first, to stay quick
+const MIN_SIDE = 112; // pixels that a side keeps in that, four for each that the network gets
 
 // Decode an image file. What is wrong with it is said in a sentence, as the message of an Error.
 async function readPicture(file) {
@@ -35,7 +36,8 @@ async function readPicture(file) {
         "Make it smaller first: the network sees only 28×28 pixels of it anyway.",
     );
   }
-  const factor = Math.min(1, MAX_SIDE / Math.max(image.naturalWidth, image.naturalHeight));
+  const sides = [image.naturalWidth, image.naturalHeight];
+  const factor = Math.min(1, Math.max(MAX_SIDE / Math.max(...sides), MIN_SIDE / Math.min(...sides)));
   const options = { colorSpaceConversion: "none" }; // gray levels as they stand in the file
   if (factor < 1) {
     options.resizeWidth = Math.max(1, Math.round(image.naturalWidth * factor));
@@ -47,7 +49,16 @@ async function readPicture(file) {
       "This image is damaged: the browser cannot read its pixels. Choose another file.",
     );
   });
-  return grayOf(bitmap);
+  const picture = grayOf(bitmap);
+  const sixteenBits = String.fromCharCode(...start.slice(1, 4)) === "PNG" && start[24] === 16;
+  const brightest = picture.gray.reduce((a, b) => Math.max(a, b), 0);
+  if (sixteenBits && brightest > 0 && brightest <= 16) {
+    throw new Error(
+      "8- or 12-bit values in 16 bits would be black: scale them to 65535 first, or give the file " +
+        "to a viewer that does.",
+    );
+  }
+  return picture;
 }
 
 // The gray levels of a decoded image; transparency is laid over black.

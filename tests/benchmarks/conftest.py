@@ -25,7 +25,7 @@ def files(request, tmp_path_factory):
     elif given:
         with zipfile.ZipFile(given) as archive:
             for number, name in enumerate(
-                name for name in archive.namelist() if name.lower().endswith(".jpg")
+                name for name in archive.namelist() if name.lower().endswith((".jpg", ".jpeg"))
             ):
                 (place / f"{number:04}.jpg").write_bytes(archive.read(name))
     else:
@@ -48,7 +48,7 @@ def note():
     return lambda *row: ROWS.append(row)
 
 
-def pytest_terminal_summary(terminalreporter, config):
+def pytest_terminal_summary(terminalreporter, exitstatus, config):
     groups = {}
     for bench in getattr(config, "_benchmarksession").benchmarks:  # noqa: B009 (pytest-benchmark has no other way)
         groups.setdefault(bench.group, {})[bench.param] = bench.stats.median
@@ -74,8 +74,8 @@ def pytest_terminal_summary(terminalreporter, config):
             terminalreporter.write_line(f"| {what} | {plain} | {ours} | {ratio:.2f} |")
         with TIMINGS.open(newline="") as file:
             missing = {row["what"] for row in csv.DictReader(file)} - set(groups)
-        if not config.getoption("--images") or missing:
-            why = f"it needs --images, and was not measured: {sorted(missing)}"
+        if not config.getoption("--images") or missing or exitstatus:
+            why = f"it needs --images, no failure, and was not measured: {sorted(missing)}"
             terminalreporter.write_line(f"{TIMINGS.name} is left as it is: {why}")
             return
         with TIMINGS.open("w", newline="") as file:

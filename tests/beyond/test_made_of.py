@@ -1,4 +1,4 @@
-"""A cached network is found again only if nothing has changed that made it."""
+"""A cached network is found again only if nothing of `xraylib.beyond` has changed that made it."""
 
 import inspect
 import sys
@@ -24,7 +24,7 @@ def made_by(module, found):
 @pytest.mark.parametrize(
     "train", [train_model, train_quick_model, train_better_model, train_robust_model]
 )
-def test_the_cache_of_a_network_follows_all_code_that_trains_it(train):
+def test_the_cache_of_a_network_follows_what_of_beyond_trains_it(train):
     own = sys.modules[train.__module__]
     followed = {Path(own.__file__), *getattr(train, "made_of", ())}
     assert {Path(module.__file__) for module in made_by(own, set())} <= followed

@@ -103,11 +103,11 @@ def test_a_killed_training_goes_on_in_the_next_process(cache, tmp_path, moment):
         lines = [child.stdout.readline() for _ in range(2)]
         child.kill()
     assert lines == ["an epoch is saved\n", f"now {moment}\n"]
-    assert not list(cache.glob("train_*"))
+    assert not list(cache.glob("train-*"))
     command = [sys.executable, PROGRAM, "to the end", tmp_path / "weights.npz"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.stdout.count("an epoch is saved") == 3  # of four: the first was there
-    alone = [sys.executable, PROGRAM, "to the end", tmp_path / "alone.npz", "5"]
+    alone = [sys.executable, PROGRAM, "to the end", tmp_path / "alone.npz"]
     subprocess.run([*alone, str(tmp_path / "other cache")], check=True, capture_output=True)
     with np.load(tmp_path / "weights.npz") as first, np.load(tmp_path / "alone.npz") as second:
         assert all(np.array_equal(first[name], second[name]) for name in first.files)

@@ -4,6 +4,7 @@ Needs a Chromium browser on the PATH. Screenshots and the notebooks that ran sta
 """
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from lessons import LESSONS, SOLUTIONS
 ROOT = Path(__file__).parents[2]
 PLACE = ROOT / "build" / "e2e"
 NOTEBOOKS = [*LESSONS, *SOLUTIONS]
+TOKEN = secrets.token_hex()  # no one else on the machine runs code in this Lab
 STATE = """() => {
   const panel = window.jupyterapp.shell.currentWidget;
   const models = panel.content.widgets.map(w => w.model);
@@ -39,7 +41,7 @@ STATE = """() => {
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """The address of a JupyterLab that works on copies of the notebooks."""
-    shutil.rmtree(PLACE, ignore_errors=True)
+    shutil.rmtree(PLACE / "notebooks", ignore_errors=True)
     shutil.copytree(ROOT / "notebooks", PLACE / "notebooks")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -48,7 +50,7 @@ def lab(tmp_path_factory):
         "--no-browser",
         "--allow-root",
         f"--port={port}",
-        "--IdentityProvider.token=",
+        f"--IdentityProvider.token={TOKEN}",
         "--expose-app-in-browser",
     ]
     # the copies lie elsewhere: their kernels find the library by its path
@@ -65,7 +67,7 @@ def lab(tmp_path_factory):
     address = f"http://127.0.0.1:{port}"
     for _ in range(120):
         try:
-            urllib.request.urlopen(f"{address}/api/status", timeout=1)
+            urllib.request.urlopen(f"{address}/api/status?token={TOKEN}", timeout=1)
             break
         except OSError:
             time.sleep(0.5)
@@ -77,7 +79,9 @@ def lab(tmp_path_factory):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_in_the_browser(lab, browser, path):
     page = browser.new_page(viewport={"width": 1200, "height": 1600})
-    page.goto(f"{lab}/lab/tree/{path.relative_to(ROOT / 'notebooks').as_posix()}?reset")
+    page.goto(
+        f"{lab}/lab/tree/{path.relative_to(ROOT / 'notebooks').as_posix()}?reset&token={TOKEN}"
+    )
     page.wait_for_function(
         "() => window.jupyterapp?.shell.currentWidget"
         "?.sessionContext?.session?.kernel?.status === 'idle'",

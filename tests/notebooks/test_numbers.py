@@ -51,8 +51,14 @@ def test_every_number_in_prose_was_measured(path):
     assert problems_of(path) == []
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=stem)
-def test_a_changed_digit_in_a_lesson_is_noticed(path):
+def test_a_changed_digit_in_a_lesson_is_noticed():
+    noticed = [found for path in LESSONS for found in changes_noticed(path)]
+    assert len(noticed) > 500
+    assert sum(noticed) >= 0.75 * len(noticed)  # by chance it may be another of the outputs
+
+
+def changes_noticed(path):
+    """Change each number in a lesson's prose that an output gives; tell which are noticed."""
     known = outputs_of(path) | settings_of(path)
     numbers = [
         (claim["number"], text)
@@ -63,8 +69,7 @@ def test_a_changed_digit_in_a_lesson_is_noticed(path):
         and len(re.sub(r"^0\.|\D", "", claim["number"])) >= 3
     ]
     copies = [text.replace(number, changed(number)) for number, text in numbers]
-    noticed = [bool(unmatched(copy, known, path.parent)) for copy in copies]
-    assert sum(noticed) >= 0.75 * len(noticed)  # by chance it may be another of the outputs
+    return [bool(unmatched(copy, known, path.parent)) for copy in copies]
 
 
 def changed(number):

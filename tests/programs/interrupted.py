@@ -1,6 +1,6 @@
 """Train a small network for four epochs, and say when a killer may strike.
 
-``interrupted.py MOMENT WEIGHTS [SEED CACHE]``
+``interrupted.py MOMENT WEIGHTS [CACHE]``
 """
 
 import os
@@ -9,7 +9,7 @@ import time
 
 moment, weights, *alone = sys.argv[1:]
 if alone:
-    os.environ["XRAYLIB_CACHE"] = alone[1]
+    os.environ["XRAYLIB_CACHE"] = alone[0]
 
 import numpy as np  # noqa: E402 (the cache is chosen before)
 

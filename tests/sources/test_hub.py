@@ -52,7 +52,7 @@ def test_a_hub_that_does_not_answer_is_given_up_soon(server, monkeypatch, fault)
     begun = time.monotonic()
     with pytest.raises(ConnectionError, match=f"does not give {hub.NAME} .*({fault}|Timeout).*Try"):
         hub.prepare()
-    assert time.monotonic() - begun < hub.SECONDS + 1  # on a busy machine
+    assert time.monotonic() - begun < 20  # the server hangs for 60
     assert not hub.is_cached()
 
 

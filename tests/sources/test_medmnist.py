@@ -303,5 +303,6 @@ def test_files_come_from_the_record_that_states_their_checksums(name):
 
 def test_the_home_folder_may_be_written_as_a_tilde(write, monkeypatch):
     path = write(pneumonia())
-    monkeypatch.setitem(os.environ, "HOME", str(path.parent))
+    for name in ("HOME", "USERPROFILE"):  # as Linux and Windows call it
+        monkeypatch.setitem(os.environ, name, str(path.parent))
     assert data.load_splits("~/file.npz").num_rows["train"] == 8
