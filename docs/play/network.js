@@ -102,8 +102,9 @@ function* occlusionMaps(pixels) {
   const mean = pixels.reduce((sum, value) => sum + value, 0) / pixels.length;
   const total = new Float32Array(28 * 28);
   const times = new Float32Array(28 * 28);
-  for (let top = 0; top <= 21; top += 2) {
-    for (let left = 0; left <= 21; left += 2) {
+  const starts = [...Array(11).keys()].map((i) => 2 * i).concat(21); // up to the last pixel
+  for (const top of starts) {
+    for (const left of starts) {
       const patch = [];
       for (let i = 0; i < 49; i++) patch.push((top + Math.floor(i / 7)) * 28 + left + (i % 7));
       const covered = Float32Array.from(pixels);
