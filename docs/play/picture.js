@@ -51,8 +51,7 @@ async function readPicture(file) {
   });
   const picture = grayOf(bitmap);
   const sixteenBits = String.fromCharCode(...start.slice(1, 4)) === "PNG" && start[24] === 16;
-  const brightest = picture.gray.reduce((a, b) => Math.max(a, b), 0);
-  if (sixteenBits && brightest > 0 && brightest <= 16) {
+  if (sixteenBits && picture.gray.every((level) => level <= 16) && picture.gray.some(Boolean)) {
     throw new Error(
       "8- or 12-bit values in 16 bits would be black: scale them to 65535 first, or give the file " +
         "to a viewer that does.",
