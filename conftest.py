@@ -13,6 +13,7 @@ def pytest_configure(config):
         os.environ.update(XRAYLIB_SOURCE="phantom", XRAYLIB_CACHE=config.cache_folder)
         if config.getoption("numprocesses", 0):  # processes share the cores: one thread each
             os.environ.update(TF_NUM_INTRAOP_THREADS="1", OMP_NUM_THREADS="1")
+            os.environ.update(LOKY_MAX_CPU_COUNT="1")  # and none that joblib starts
         os.environ.pop("JPY_SESSION_NAME", None)  # nobody watches a test
 
 

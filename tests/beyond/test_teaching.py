@@ -1,5 +1,7 @@
 """How phantoms teach: what varies, what does not, and that it can be done again."""
 
+import contextlib
+import io
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,8 @@ from xraylib.beyond.teaching import (
     any_exposure,
     any_framing,
     draw_teachers,
-    teach,
 )
-from xraylib.beyond.unet import SIDE, Standardise
+from xraylib.beyond.unet import SIDE, Standardise, build_unet
 from xraylib.quiet import tf
 
 
@@ -66,25 +67,44 @@ def test_exposure_moves_nothing(batch):
     assert np.median([np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in pairs]) > 0.75
 
 
-def test_a_small_network_learns_where_the_lungs_are(planes):
-    model, history = teach("lungs", planes, planes[:16], epochs=30, widths=(8, 16))
-    assert history["val_loss"][-1] < history["val_loss"][0]
+@pytest.fixture(scope="module")
+def taught(planes, tmp_path_factory):
+    """A file of weights of small networks, their losses, and what was printed."""
+    folder = tmp_path_factory.mktemp("taught")
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.setenv("XRAYLIB_CACHE", str(folder))
+        patch.setattr(teaching, "PHANTOMS", 96)
+        patch.setattr(teaching, "draw_teachers", lambda n, seed: planes[: min(n, 96)])
+        patch.setattr(teaching, "EPOCHS", {"lungs": 15, "opacity": 1})
+        patch.setattr(teaching, "build_unet", small_unet)
+        losses = teaching.teach_both(folder / "weights.npz")
+    return folder / "weights.npz", losses, printed.getvalue()
+
+
+def small_unet(*_):
+    return build_unet(SIDE, (8, 16))
+
+
+def test_both_networks_are_written_in_one_file_that_is_read_again(taught, monkeypatch):
+    path, losses, printed = taught
+    assert {stage: len(values) for stage, values in losses.items()} == {"lungs": 15, "opacity": 1}
+    assert "96 phantoms" in printed
+    monkeypatch.setattr(segmentation, "WEIGHTS", path)
+    monkeypatch.setattr(segmentation, "build_unet", small_unet)
+    assert segmentation.load_network("opacity").output_shape == (None, SIDE, SIDE, 2)
+
+
+def test_a_small_network_learns_where_the_lungs_are(taught, monkeypatch):
+    path, losses, _ = taught
+    assert losses["lungs"][-1] < losses["lungs"][0]
+    monkeypatch.setattr(segmentation, "WEIGHTS", path)
+    monkeypatch.setattr(segmentation, "build_unet", small_unet)
     others = draw_teachers(16, seed=4)
     x = Standardise(SIDE)(tf.constant(others[..., :1] / np.float32(255)))
     masks = tf.image.resize(others.astype(np.float32), (SIDE, SIDE), "area").numpy()[..., 1] > 127
-    logits = model.predict_on_batch(x)[..., 0]
+    logits = segmentation.load_network("lungs")(x)[..., 0].numpy()
     assert roc_auc_score(masks.ravel(), logits.ravel()) > 0.8
-
-
-def test_both_networks_are_written_in_one_file_that_is_read_again(cache, monkeypatch, capsys):
-    monkeypatch.setattr(teaching, "PHANTOMS", 32)
-    monkeypatch.setattr(teaching, "EPOCHS", {"lungs": 1, "opacity": 1})
-    path = cache / "weights.npz"
-    losses = teaching.teach_both(path)
-    assert {stage: len(values) for stage, values in losses.items()} == teaching.EPOCHS
-    assert "32 phantoms" in capsys.readouterr().out
-    monkeypatch.setattr(segmentation, "WEIGHTS", path)
-    assert segmentation.load_network("opacity").output_shape == (None, SIDE, SIDE, 2)
 
 
 def test_docstrings_are_no_part_of_the_recipe(tmp_path, monkeypatch):
