@@ -83,7 +83,8 @@ def study_insertion(splits):
     """What the U-Nets tell, before and after inserted opacities: ``insertion.csv.gz``.
 
     ``opacity``: taught by phantoms alone; ``inserted``: after going on with opacities in this
-    hospital's normal images; ``drawn``, the control: with opacities in as many healthy phantoms.
+    hospital's normal images; ``drawn``, the control: with opacities in as many healthy phantoms
+    of children.
     """
     arrays = load_arrays(splits, SIZE)[:4]
     nih = nih_labels()
@@ -93,9 +94,9 @@ def study_insertion(splits):
     X = np.concatenate([arrays[2], nih_images(nih, SIZE)])
     table = pd.concat([own, other], ignore_index=True).assign(opacity=opacity_alone(X).round(5))
 
-    drawn = draw_teachers(5000, 2000)
-    healthy = drawn[~drawn[..., 2].any((1, 2)), :, :, :1][: (arrays[1] == 0).sum()]
-    healthy = healthy / np.float32(255)
+    drawn = draw_teachers(8000, 2000)[::2]  # children
+    healthy = drawn[~drawn[..., 2].any((1, 2)), :, :, :1] / np.float32(255)
+    healthy = healthy[: (arrays[1] == 0).sum()]
     for seed in range(3):
         model, _ = load_trained(train_robust_model, *arrays, seed=seed)
         table[f"inserted_{seed}"] = parts_of(model, X)["inserted"].round(5)
