@@ -1,6 +1,6 @@
 """Negative controls: images with too little in them for a diagnosis, lesson 13.
 
-A network that still answers well from one of these did not need the lungs to do so.
+A network that still answers well without the lungs did not need them to do so.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ from xraylib.beyond.segmentation import find_lungs
 
 
 def gray_level_features(X):
-    """Measure eight features that know nothing of lungs.
+    """Measure eight features that do not know where the lungs are, though their gray levels count.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def box_around(inside):
 
 
 def make_controls(X, inside=None):
-    """Make all negative controls that are images, and the whole image.
+    """Make the negative controls that are images, lungs and outline alone, and the whole image.
 
     Parameters
     ----------

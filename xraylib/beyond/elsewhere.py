@@ -190,6 +190,9 @@ def study_controls(splits):
         "NIH": (nih_images(nih, 64), nih_classes(nih)),
     }
     table = _table(sets, nih)
+    for split in ("validation", "test"):
+        patients = [data.patient_of(name) for name in splits[split]["file_name"]]
+        table.loc[table["set"] == split, "patient"] = patients
     is_nih = (table["set"] == "NIH").to_numpy()
 
     # The controls of the training images and of all others; labels that mean nothing; hospitals.
