@@ -9,7 +9,7 @@ from hub_server import zipped
 from xraylib.files import store
 from xraylib.sources import hub
 
-SIZES = {"train": 8_000_000, "validation": 2_500_000, "test": 1_500_000}
+SIZES = {"train": 16_000_000, "validation": 5_000_000, "test": 3_000_000}
 RATE = 4_000_000
 PLACES = (0.02, 0.1, 0.2, 0.35, 0.5, 0.62, 0.7, 0.82, 0.9, 0.98)
 PREPARE = "from xraylib.sources import hub; print(hub.prepare())"
