@@ -11,9 +11,9 @@ def pytest_configure(config):
     if not hasattr(config, "workerinput"):  # the process that starts the others: they inherit this
         config.cache_folder = tempfile.mkdtemp(prefix="xraylib-tests-")
         os.environ.update(XRAYLIB_SOURCE="phantom", XRAYLIB_CACHE=config.cache_folder)
-        if config.getoption("numprocesses", 0):  # processes share the cores: one thread each
+        if config.getoption("numprocesses", 0):  # they share the cores: one thread, and no others
             os.environ.update(TF_NUM_INTRAOP_THREADS="1", OMP_NUM_THREADS="1")
-            os.environ.update(LOKY_MAX_CPU_COUNT="1")  # and none that joblib starts
+            os.environ.update(LOKY_MAX_CPU_COUNT="1")
         os.environ.pop("JPY_SESSION_NAME", None)  # nobody watches a test
 
 
