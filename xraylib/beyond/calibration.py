@@ -53,9 +53,10 @@ def reliability(y, p, bins=10):
 def calibration_error(y, p, bins=10):
     """Compute the expected calibration error of the probability of PNEUMONIA.
 
-    The mean of ``|predicted - observed|`` over the bins of `reliability`, weighted by their images:
-    Guo, Pleiss, Sun & Weinberger 2017, arXiv:1706.04599. It is above 0 by chance alone, the more so
-    the fewer the images.
+    The mean of ``|predicted - observed|`` over the bins of `reliability`, weighted by their images,
+    after Guo, Pleiss, Sun & Weinberger 2017, arXiv:1706.04599, who bin the confidence in the
+    predicted class and compare it with the accuracy. It is above 0 by chance alone, the more so the
+    fewer the images.
 
     Parameters
     ----------
