@@ -64,7 +64,7 @@ def test_healthy_phantoms_are_marked_less_than_diseased_ones(X, others):
     assert above.mean() > 0.95
 
 
-@pytest.mark.parametrize("size", [28, 45, 200])
+@pytest.mark.parametrize("size", [28, 45, 128, 200])
 def test_maps_have_the_size_of_the_images(size):
     X = np.random.default_rng(0).random((2, size, size, 1), np.float32)
     for maps in (find_lungs(X), find_opacity(X)):

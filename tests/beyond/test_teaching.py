@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from xraylib.beyond.teaching import (
 )
 from xraylib.beyond.unet import SIDE, Standardise, build_unet
 from xraylib.quiet import tf
+
+WIDTHS = (8, 16)  # of small networks
 
 
 @pytest.fixture(scope="module")
@@ -75,35 +78,35 @@ def taught(planes, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
         patch.setenv("XRAYLIB_CACHE", str(folder))
         patch.setattr(teaching, "PHANTOMS", 96)
-        patch.setattr(teaching, "draw_teachers", lambda n, seed: planes[: min(n, 96)])
+        patch.setattr(teaching, "draw_teachers", lambda n, seed: planes[:n])
         patch.setattr(teaching, "EPOCHS", {"lungs": 15, "opacity": 1})
-        patch.setattr(teaching, "build_unet", small_unet)
+        patch.setattr(teaching, "teach", partial(teaching.teach, widths=WIDTHS))
         losses = teaching.teach_both(folder / "weights.npz")
     return folder / "weights.npz", losses, printed.getvalue()
 
 
-def small_unet(*_):
-    return build_unet(SIDE, (8, 16))
+@pytest.fixture
+def load_taught(taught, monkeypatch):
+    """The package's `load_network`, for that file."""
+    monkeypatch.setattr(segmentation, "WEIGHTS", taught[0])
+    monkeypatch.setattr(segmentation, "build_unet", partial(build_unet, widths=WIDTHS))
+    return segmentation.load_network
 
 
-def test_both_networks_are_written_in_one_file_that_is_read_again(taught, monkeypatch):
-    path, losses, printed = taught
+def test_both_networks_are_written_in_one_file_that_is_read_again(taught, load_taught):
+    _, losses, printed = taught
     assert {stage: len(values) for stage, values in losses.items()} == {"lungs": 15, "opacity": 1}
     assert "96 phantoms" in printed
-    monkeypatch.setattr(segmentation, "WEIGHTS", path)
-    monkeypatch.setattr(segmentation, "build_unet", small_unet)
-    assert segmentation.load_network("opacity").output_shape == (None, SIDE, SIDE, 2)
+    assert load_taught("opacity").output_shape == (None, SIDE, SIDE, 2)
 
 
-def test_a_small_network_learns_where_the_lungs_are(taught, monkeypatch):
-    path, losses, _ = taught
+def test_a_small_network_learns_where_the_lungs_are(taught, load_taught):
+    _, losses, _ = taught
     assert losses["lungs"][-1] < losses["lungs"][0]
-    monkeypatch.setattr(segmentation, "WEIGHTS", path)
-    monkeypatch.setattr(segmentation, "build_unet", small_unet)
     others = draw_teachers(16, seed=4)
     x = Standardise(SIDE)(tf.constant(others[..., :1] / np.float32(255)))
     masks = tf.image.resize(others.astype(np.float32), (SIDE, SIDE), "area").numpy()[..., 1] > 127
-    logits = segmentation.load_network("lungs")(x)[..., 0].numpy()
+    logits = load_taught("lungs")(x)[..., 0].numpy()
     assert roc_auc_score(masks.ravel(), logits.ravel()) > 0.8
 
 

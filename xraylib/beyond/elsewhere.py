@@ -88,7 +88,7 @@ def study_insertion(splits):
     """
     arrays = load_arrays(splits, SIZE)[:4]
     nih = nih_labels()
-    patients = [data.patient_of(name) for name in splits["validation"]["file_name"]]
+    patients = _patients(splits["validation"])
     own = pd.DataFrame({"set": "validation", "patient": patients, "label": arrays[3]})
     other = nih[["patient", "rsna_class"]].assign(set="NIH", label=nih_classes(nih))
     X = np.concatenate([arrays[2], nih_images(nih, SIZE)])
@@ -162,7 +162,7 @@ def study_framing(splits):
         "original test folder, 28×28 enlarged": (resize(original, SIZE), y_original),
     }
     table = _table(sets, nih)
-    patients = [data.patient_of(name) for name in splits["validation"]["file_name"]]
+    patients = _patients(splits["validation"])
     table.loc[table["set"].str.startswith("validation"), "patient"] = 2 * patients
     X = np.concatenate([X for X, _ in sets.values()])
     for seed in range(3):
@@ -191,8 +191,7 @@ def study_controls(splits):
     }
     table = _table(sets, nih)
     for split in ("validation", "test"):
-        patients = [data.patient_of(name) for name in splits[split]["file_name"]]
-        table.loc[table["set"] == split, "patient"] = patients
+        table.loc[table["set"] == split, "patient"] = _patients(splits[split])
     is_nih = (table["set"] == "NIH").to_numpy()
 
     # The controls of the training images and of all others; labels that mean nothing; hospitals.
@@ -360,6 +359,11 @@ def _table(sets, nih):
         if name.startswith("NIH"):
             table.loc[names == name, known] = nih[known].to_numpy()
     return table
+
+
+def _patients(split):
+    """Name the patient of each image of a split, by its file name."""
+    return [data.patient_of(name) for name in split["file_name"]]
 
 
 def _ask(train, arrays, X, seed):
